@@ -1,0 +1,103 @@
+"""Who logs in: a user name, and where the password comes from.
+
+Keeps the password out of every repr. Must not know how or where it is sent.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Final
+
+from .errors import ConfigurationError
+
+_INSTEAD: Final = 'pass the password as str, or a callable that returns one: password=lambda: read("testpress")'
+
+
+class Secret:
+    """A string that shows itself only when asked to: crash reporters see this object in a frame, not its text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+class Credentials:
+    """A user name with its password, or with a callable that fetches the password for each login.
+
+    Args:
+        username (str): not empty.
+        password (str | Callable[[], str]): not empty.
+
+    Raises:
+        ConfigurationError: one of them is empty, or of another type.
+    """
+
+    __slots__ = ("_source", "username")
+
+    def __init__(self, username: str, password: str | Callable[[], str] | Secret) -> None:
+        if not isinstance(username, str) or not username.strip():
+            raise ConfigurationError("username is empty: pass the Testpress user name as str", setting="username")
+        _check_encodable(username, "username")
+        self.username = username
+        self._source: Secret | Callable[[], str] = password if callable(password) else _checked_password(password)
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the password comes from a callable, which may take its time."""
+        return not isinstance(self._source, Secret)
+
+    def password(self) -> Secret:
+        """Return the password, calling the callable if it is one.
+
+        Raises:
+            ConfigurationError: the callable returned no string, or an empty one.
+        """
+        return self._source if isinstance(self._source, Secret) else _checked_password(self._source())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Credentials):
+            return NotImplemented
+        return self.username == other.username and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash((self.username, self._source))
+
+    def __repr__(self) -> str:
+        return f"Credentials(username={self.username!r})"
+
+
+def _checked_password(given: object) -> Secret:
+    if isinstance(given, Secret):
+        given = given.reveal()
+    if not isinstance(given, str) or not given.strip():
+        wrong = "empty" if isinstance(given, str) else f"a {type(given).__name__}"
+        del given  # whatever it is, no traceback's locals shall show it
+        raise ConfigurationError(f"password is {wrong}: {_INSTEAD}", setting="password")
+    _check_encodable(given, "password")
+    return Secret(given)
+
+
+def _check_encodable(text: str, setting: str) -> None:
+    """A lone surrogate has no UTF-8. The codec's own error would hold the whole string, so it is not used."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        del text
+        raise ConfigurationError(
+            f"{setting} holds a lone surrogate, which no UTF-8 text can: decode it properly first",
+            setting=setting,
+        )

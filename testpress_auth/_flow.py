@@ -1,0 +1,234 @@
+"""The protocol, once: generators that perform nothing. They yield steps; a driver performs each and sends the answer.
+
+Knows no client and no event loop. Failures travel as data (`Failure`), so that every waiter can build an error of its
+own; an exception thrown in means that the step ended without an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import random
+from typing import Any, Final
+
+from ._credentials import Secret
+from ._failure import Failure
+from ._login import LoginRequest, login_request, read_reply
+from ._policy import time_left
+from ._reply import Reply, http_date
+from ._settings import Settings
+from ._single_flight import GRACE, Flight, Unsettled
+from ._source import TokenSource
+from ._steps import AskPassword, Closed, Flow, Read, Resend, Send, Sleep, Wait
+from ._token import Login, Token
+from .errors import InvalidCredentials, LoginThrottled, LoginUnavailable
+from .events import (
+    LoginAwaited,
+    LoginFailed,
+    LoginStarted,
+    LoginSucceeded,
+    RefreshScheduled,
+    TokenRejected,
+    TokenReused,
+    logger,
+    tell,
+)
+
+_SENDS: Final = 3  # L6
+Sender = Callable[[LoginRequest, float], Flow["Reply | Failure"]]
+Resender = Callable[[Any, Login], Flow[tuple[Any, bool]]]
+
+
+def send(request: LoginRequest, deadline: float) -> Flow[Reply | Failure]:
+    """Leave the sending to the driver. (httpx's page has another sender: it yields the login to the client.)"""
+    answer: Reply | Failure = yield Send(request=request, deadline=deadline)
+    return answer
+
+
+def resend(refused: Any, login: Login) -> Flow[tuple[Any, bool]]:
+    """Leave the sending again to the driver."""
+    answer: tuple[Any, bool] = yield Resend(refused=refused, login=login)
+    return answer
+
+
+def obtain(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[Login | Failure]:
+    """Get a usable token: another caller's, or by a login that all others wait for (S1 to S3)."""
+    clock = settings.clock
+    started, unanswered = clock.monotonic(), 0
+    while True:
+        now = clock.monotonic()
+        login = source.fresh(settings.policy, now)
+        if login is not None:
+            return login
+        flight, leads = source.join(now + settings.timeout)
+        if leads:
+            return (yield from _lead(flight, source, settings, send))
+        yield Wait(flight=flight, seconds=flight.deadline + GRACE - now)
+        waited = clock.monotonic()
+        tell(settings.on_event, LoginAwaited(account=source.account, seconds=waited - now))
+        if flight.outcome is None and waited >= flight.deadline + GRACE:
+            source.settle(flight, Unsettled.HANDED_OVER)  # its leader has vanished
+        outcome = flight.outcome
+        if isinstance(outcome, (Login, Failure)):
+            return outcome
+        unanswered += outcome is Unsettled.UNANSWERED
+        if unanswered >= 2 or (outcome is Unsettled.UNKNOWN and waited > started + 2 * settings.timeout):
+            why = "other callers' logins ended without an answer"
+            return Failure(LoginUnavailable, f"login at {settings.login_url}: {why}")
+
+
+def renew(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[None]:
+    """Log in ahead, while the token is still good, unless somebody does already. Nobody notices a failure (F2)."""
+    before, now = source.login, settings.clock.monotonic()
+    if before is None:
+        return
+    flight, leads = source.join(now + settings.timeout)
+    if not leads:
+        return
+    tell(settings.on_event, RefreshScheduled(account=source.account, left=before.expires - now))
+    try:
+        yield from _lead(flight, source, settings, send, ahead=True)
+    finally:
+        if source.login is before:
+            source.back_off(settings.clock.monotonic())
+
+
+def recover(
+    source: TokenSource,
+    settings: Settings,
+    answer: Any,
+    carried: Login | None,
+    *,
+    replayable: bool,
+    send: Sender = send,
+    resend: Resender = resend,
+) -> Flow[Any | Failure]:
+    """After a 401 to a request that `carried` this login's token, or none: have it sent again, once (J1 to J5).
+
+    A second time only where the first used a later token that was at hand already. Returns the answer for the caller,
+    which is the 401 itself where nothing (more) is sent.
+    """
+    for _ in range(2):
+        stays = carried is not None and reject(source, settings, carried) is None
+        if stays or not replayable:
+            return answer
+        yield Read(answer=answer)
+        login: Login | Failure | None = source.fresh(settings.policy, settings.clock.monotonic())
+        at_hand = login is not None
+        if login is None:
+            login = yield from obtain(source, settings, send)
+        elif carried is not None:
+            tell(settings.on_event, TokenReused(account=source.account))
+        if isinstance(login, Failure):
+            return login
+        answer, refused = yield from resend(answer, login)
+        if not (refused and at_hand):
+            break
+        carried = login
+    return answer
+
+
+def reject(source: TokenSource, settings: Settings, login: Login) -> bool | None:
+    """Take in that the server refused this login's token: see `TokenSource.refuse`."""
+    dropped = source.refuse(login, settings.policy, settings.clock.monotonic())
+    if dropped:
+        tell(settings.on_event, TokenRejected(account=source.account, accepted=login.accepted))
+    return dropped
+
+
+def _lead(
+    flight: Flight, source: TokenSource, settings: Settings, send: Sender, *, ahead: bool = False
+) -> Flow[Login | Failure]:
+    """Log in on behalf of all who wait, and settle the flight whatever happens."""
+    outcome: Login | Failure | Unsettled = Unsettled.HANDED_OVER
+    try:
+        outcome = yield from _log_in(source, settings, send, 1 if ahead else _SENDS)
+        if isinstance(outcome, Failure) and not ahead:  # S2: another's login may have overtaken a slow one
+            outcome = source.fresh(settings.policy, settings.clock.monotonic()) or outcome
+        return outcome
+    except Closed as closed:
+        outcome = closed.fate
+        raise
+    except Exception:
+        outcome = Unsettled.UNANSWERED
+        raise
+    finally:
+        # Who waits for a renewal ahead has run out of token meanwhile: one try ahead does not speak for a login.
+        failed_ahead = ahead and not isinstance(outcome, Login)
+        source.settle(flight, Unsettled.HANDED_OVER if failed_ahead else outcome)
+
+
+def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -> Flow[Login | Failure]:
+    """One login, unless a refusal is remembered (L7), in a bounded number of sends (L6)."""
+    clock = settings.clock
+    password: Secret = yield AskPassword()
+    started = clock.monotonic()
+    remembered = source.remembered(password, started)
+    if remembered is not None:
+        return remembered
+    tell(settings.on_event, LoginStarted(account=source.account))
+    url, deadline = settings.login_url, started + settings.timeout
+    request = login_request(url, source.username, password, settings.login_headers or {})
+    error, status = "", None
+    try:
+        for number in range(1, sends + 1):
+            sent_at, sent = clock.monotonic(), clock.wall()
+            reply = yield from send(request, deadline)
+            result = _read(reply, url, password, settings)
+            if isinstance(result, Token):
+                date = http_date(reply.headers.get("date")) if isinstance(reply, Reply) else None
+                return _installed(result, date, source, settings, started, sent_at, sent)
+            failure = result
+            error, status = failure.error.__name__, failure.fields.get("status")
+            pause = _pause(failure, reply, number)
+            if number == sends or pause is None or clock.monotonic() + pause >= deadline:
+                break
+            yield Sleep(seconds=pause)
+        if failure.error in (InvalidCredentials, LoginThrottled):
+            source.remember(failure, password, clock.monotonic())
+        return failure
+    except BaseException as raised:
+        error = type(raised).__name__
+        raise
+    finally:
+        if error:
+            seconds = clock.monotonic() - started
+            tell(
+                settings.on_event,
+                LoginFailed(account=source.account, seconds=seconds, error=error, status=status),
+            )
+
+
+def _read(reply: Reply | Failure, url: str, password: Secret, settings: Settings) -> Token | Failure:
+    if isinstance(reply, Failure):
+        return reply
+    return read_reply(reply, url, password, now=settings.clock.wall(), timeout=settings.timeout)
+
+
+def _pause(failure: Failure, reply: Reply | Failure, number: int) -> float | None:
+    """Return the jittered seconds to wait before send number + 1, None if there must be none."""
+    if failure.pause is None or (isinstance(reply, Reply) and reply.last):
+        return None
+    pause: float = failure.pause + 0.25 * 2**number * (0.5 + random() / 2)  # noqa: S311 (jitter, not a secret)
+    return pause
+
+
+def _installed(
+    token: Token,
+    date: float | None,
+    source: TokenSource,
+    settings: Settings,
+    started: float,
+    sent_at: float,
+    sent: float,
+) -> Login:
+    lifetime = time_left(token, date=date, sent=sent)
+    if lifetime is None and token.expires_at is not None and not source.warned:
+        source.warned = True  # T4
+        logger.warning(
+            "the server gives account %s tokens that have expired already: their exp is ignored",
+            source.account,
+        )
+    login = source.install(token, sent_at=sent_at, lifetime=lifetime)
+    seconds = settings.clock.monotonic() - started
+    tell(settings.on_event, LoginSucceeded(account=source.account, seconds=seconds, lifetime=lifetime))
+    return login

@@ -1,0 +1,67 @@
+"""How the login travels on requests: in a session of its own, or in one that the user gave (L2 to L4).
+
+Knows requests, and nothing of when a login is due or what its answer means.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import requests
+from urllib3.util import Timeout
+
+from ._failure import Failure, timed_out, unreachable
+from ._login import LoginRequest
+from ._reply import Intake, Reply
+from ._settings import Settings
+
+
+def opened(session: requests.Session | None) -> AbstractContextManager[requests.Session]:
+    """Return the user's session, which is left open, or one for this login alone."""
+    return requests.Session() if session is None else nullcontext(session)
+
+
+def post(session: requests.Session, request: LoginRequest, seconds: float) -> requests.Response:
+    """Send without the session's auth, headers, cookies and hooks, following no redirect (L1, L3).
+
+    The session prepares nothing, so netrc does not come in; its environment settings (proxies, CA bundle) count.
+    `seconds` is what each phase gets the rest of (L4).
+    """
+    body = request.body
+    prepared = requests.Request("POST", request.url, headers=request.headers, data=body.reveal().encode()).prepare()
+    settings = session.merge_environment_settings(request.url, {}, True, None, None)
+    limit = Timeout(total=max(seconds, 0.001))
+    return session.send(prepared, allow_redirects=False, timeout=limit, **settings)  # type: ignore[arg-type]
+
+
+def send_login(
+    session: requests.Session | None, request: LoginRequest, deadline: float, settings: Settings
+) -> Reply | Failure:
+    """Send the login and read its answer; the client's exceptions become data."""
+    now = settings.clock.monotonic
+    try:
+        with opened(session) as way, post(way, request, deadline - now()) as response:
+            return _read(response, Intake(response.headers, deadline=deadline, now=now))
+    except requests.Timeout:
+        return timed_out(request.url, settings.timeout)
+    except requests.RequestException as error:
+        if now() >= deadline:  # a body that stops coming is a ConnectionError to requests
+            return timed_out(request.url, settings.timeout)
+        return unreachable(request.url, error)
+
+
+def _read(response: requests.Response, intake: Intake) -> Reply:
+    content = bytearray()
+    if intake.trouble is None:
+        for byte in response.iter_content(1):  # to ask for more at once could wait for it past the deadline
+            if not intake.takes(byte):
+                break
+            content += byte
+    return Reply(
+        status=response.status_code,
+        headers=response.headers,
+        body=bytes(content),
+        trouble=intake.trouble,
+        late=intake.late,
+        last=False,
+    )

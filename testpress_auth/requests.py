@@ -1,0 +1,210 @@
+"""`TestpressJWTAuth` for requests: `requests.get(url, auth=auth)`, and `Session.auth`.
+
+Knows requests, and how a refused request is sent again there. When to log in is the core's business.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+try:
+    import requests
+    from requests.auth import AuthBase
+    from requests.cookies import extract_cookies_to_jar
+    from requests.exceptions import UnrewindableBodyError
+    from requests.utils import rewind_body
+except ImportError as missing:
+    raise ImportError("requests is not installed: pip install 'testpress-auth[requests]'") from missing
+
+from ._credentials import Secret
+from ._failure import Failure
+from ._flow import recover
+from ._login import LoginRequest
+from ._origin import belongs_on_https, origin_of
+from ._page import Page
+from ._reply import Reply
+from ._requests_errors import (
+    OWN,
+    InvalidCredentials,
+    LoginThrottled,
+    LoginTimeout,
+    LoginUnavailable,
+    UnexpectedLoginResponse,
+)
+from ._requests_login import opened, post, send_login
+from ._steps import Read, Resend, drive
+from ._token import Login
+from .errors import ConfigurationError, TestpressAuthError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from ._settings import Options
+
+__all__ = [
+    "ConfigurationError",
+    "InvalidCredentials",
+    "LoginThrottled",
+    "LoginTimeout",
+    "LoginUnavailable",
+    "TestpressAuthError",
+    "TestpressJWTAuth",
+    "UnexpectedLoginResponse",
+]
+
+
+class TestpressJWTAuth(Page, AuthBase):
+    """Testpress's JWT authentication for requests; threads, sessions and single calls may share one object.
+
+    Args:
+        username (str): the Testpress user name.
+        password (str | Callable[[], str]): the password, or what fetches it, called once per login.
+        session (requests.Session | None): what logins are sent with. By default each opens a session of its own, with
+            requests' environment settings (proxies, CA bundle); a given one lends its adapters and settings, but not
+            its auth, headers, cookies or hooks.
+        **options: see `testpress_auth._settings.Options`.
+
+    Raises:
+        ConfigurationError: an argument is missing or wrong; the message says what to write.
+    """
+
+    _transport_name = "session"
+    _own_errors = OWN
+
+    def __init__(
+        self,
+        username: str,
+        password: str | Callable[[], str],
+        *,
+        session: requests.Session | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        if session is not None and not isinstance(session, requests.Session):
+            raise ConfigurationError(
+                f"session is a {type(session).__name__}: pass a requests.Session", setting="session"
+            )
+        super().__init__(username, password, session, **options)
+
+    def _take(self, settings: Any, store: Any, transport: Any) -> None:
+        super()._take(settings, store, transport)
+        self._prefix = f"{settings.origin}/"
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the token on a prepared request to the token's own origin; leave any other as it is (O1)."""
+        try:
+            ours = r.url.startswith(self._prefix)  # type: ignore[union-attr]  # None is caught too
+        except AttributeError:
+            raise _not_for(r) from None
+        if ours or self._claim(r):
+            login = self._fresh() or self._logged_in(r)
+            r.headers["Authorization"] = login.header
+            hooks = r.hooks["response"]
+            if self._answered not in hooks:
+                hooks.insert(0, self._answered)
+        return r
+
+    def logout(self) -> None:
+        """End the token on the server, for all who share it, and forget it whatever the server answers.
+
+        Best effort (`POST /api/v2.4/auth/logout/`): no answer and no error is reported. Sends nothing without a token.
+        """
+        login = self._source.forget()
+        if login is None:
+            return
+        headers = {"Authorization": login.header}
+        request = LoginRequest(url=self._settings.logout_url, headers=headers, body=Secret(""))
+        with suppress(requests.RequestException), opened(self._transport) as session:
+            post(session, request, self._settings.timeout).close()
+
+    def _claim(self, r: requests.PreparedRequest) -> bool:
+        """Whether a URL that is not plainly ours may see the token after all; moves http to https on the way (O2)."""
+        url = r.url or ""
+        origin = origin_of(url)
+        if self._may_go_to(origin):
+            return True
+        if origin is None or not belongs_on_https(origin, self._settings.allowed):
+            return False
+        authority, slash, rest = url[len("http://") :].partition("/")
+        r.url = f"https://{authority.removesuffix(':80')}{slash}{rest}"
+        return True
+
+    def _answered(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        """Look at each answer: requests calls this hook, before the user's own, also after each redirect."""
+        request, login = response.request, self._source.login
+        carried = login if login and request.headers.get("Authorization") is login.header else None
+        if response.status_code != 401:
+            if carried is not None and response.status_code < 300:
+                carried.accepted = True
+            return response
+        url = request.url or ""
+        if not url.startswith(self._prefix) and origin_of(url) not in self._settings.allowed:
+            return response  # J3: requests' hooks travel along redirects, to any host
+        return self._replay(response, carried, kwargs)
+
+    def _replay(self, response: requests.Response, carried: Login | None, kwargs: dict[str, Any]) -> requests.Response:
+        def perform(step: Any) -> Any:
+            if isinstance(step, Read):
+                step.answer.content  # noqa: B018 (reads it, and frees its connection for the login and the replay)
+                return step.answer.close()
+            if isinstance(step, Resend):
+                return _resend(step.refused, step.login, kwargs)
+            return self._perform(step)
+
+        again = _can_be_sent_again(response)
+        outcome = drive(recover(self._source, self._settings, response, carried, replayable=again), perform)
+        if isinstance(outcome, Failure):
+            raise self._error(outcome, response.request)
+        return cast("requests.Response", outcome)
+
+    def _send_login(self, request: LoginRequest, deadline: float) -> Reply | Failure:
+        return send_login(self._transport, request, deadline, self._settings)
+
+    def _error(self, failure: Failure, request: Any = None) -> TestpressAuthError:
+        """The error's request is the caller's own; a copy if ours is in it: a refused token, our hook (X1)."""
+        if request is not None and self._answered in request.hooks["response"]:
+            request = request.copy()
+            request.headers.pop("Authorization", None)
+            request.hooks = {"response": [hook for hook in request.hooks["response"] if hook != self._answered]}
+        return super()._error(failure, request)
+
+
+def _resend(refused: requests.Response, login: Login, kwargs: dict[str, Any]) -> tuple[requests.Response, bool]:
+    """Send a refused request once more, as `HTTPDigestAuth` does: through the connection it came by."""
+    request: Any = refused.request.copy()
+    if hasattr(request.body, "read"):
+        try:
+            rewind_body(request)
+        except UnrewindableBodyError:
+            return refused, False
+    extract_cookies_to_jar(request._cookies, refused.request, refused.raw)  # type: ignore[no-untyped-call]
+    request.prepare_cookies(request._cookies)
+    request.headers["Authorization"] = login.header
+    refused.request.headers["Authorization"] = login.header  # a redirect that follows is built from this one
+    answer: requests.Response = refused.connection.send(request, **kwargs)
+    answer.history = [*refused.history, refused]
+    answer.request = request
+    if answer.status_code < 300:
+        login.accepted = True
+    return answer, answer.status_code == 401
+
+
+def _can_be_sent_again(response: requests.Response) -> bool:
+    """Whether the body is in memory, or a file that requests knows how to rewind; and whether there is a way (J2)."""
+    body = response.request.body
+    position = getattr(response.request, "_body_position", None)
+    in_memory = body is None or isinstance(body, (bytes, str, bytearray))
+    rewindable = hasattr(body, "read") and isinstance(position, int)
+    return (in_memory or rewindable) and hasattr(getattr(response, "connection", None), "send")
+
+
+def _not_for(given: object) -> ConfigurationError:
+    if isinstance(given, requests.PreparedRequest):
+        return ConfigurationError("this PreparedRequest has no URL yet: prepare it first")
+    module = type(given).__module__.partition(".")[0]
+    instead = f"from testpress_auth.{module} import TestpressJWTAuth" if module == "httpx" else "its own page"
+    return ConfigurationError(
+        f"this TestpressJWTAuth is for requests, and was given a {module} {type(given).__name__}: use `{instead}`"
+    )

@@ -1,0 +1,135 @@
+"""What a Testpress server says: its statuses, headers and texts, word for word.
+
+It knows neither sockets nor which users and sessions there are, and not when to say what; all is pure.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+EXAMS = 45
+PER_PAGE = 20
+
+# Paths, and the `Allow` header which DRF puts on every answer of a view.
+ROUTES = tuple(
+    (re.compile(pattern), name, allow)
+    for pattern, name, allow in (
+        (r"/api/v2\.[235]/auth-token/", "login", "POST, OPTIONS"),
+        (r"/api/v2\.[235]/me/", "me", "GET, HEAD, OPTIONS"),
+        (r"/api/v2\.[235]/exams/", "exams", "GET, HEAD, OPTIONS"),
+        (r"/api/v2\.[235]/echo/", "echo", "POST, OPTIONS"),
+        (r"/api/v2\.4/auth/logout/", "logout", "POST, OPTIONS"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: its status, its body and the headers that the body or the case asks for."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """A request ends here, with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def route(path: str) -> tuple[str, str]:
+    """Return the name of the view at a path (with or without query) and its `Allow`; ("", "") for none."""
+    path = path.partition("?")[0]
+    return next(((name, allow) for pattern, name, allow in ROUTES if pattern.fullmatch(path)), ("", ""))
+
+
+def of_body(status: int, body: bytes | str | Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+    """Make an answer of bytes or text (HTML unless `headers` say otherwise) or of a mapping (JSON)."""
+    content_type = "application/json" if isinstance(body, Mapping) else "text/html; charset=utf-8"
+    if isinstance(body, Mapping):
+        # Compact and not escaped, as DRF's JSONRenderer writes it.
+        body = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(body, str):
+        body = body.encode()
+    if "content-type" not in {name.lower() for name in headers}:
+        headers = {"Content-Type": content_type, **headers}
+    return Answer(status, body, headers)
+
+
+def of_json(status: int, data: Mapping[str, Any]) -> Answer:
+    """Make a JSON answer."""
+    return of_body(status, data, {})
+
+
+def detail(status: int, text: str) -> Answer:
+    """Make DRF's usual failure, `{"detail": text}`."""
+    return of_json(status, {"detail": text})
+
+
+def unauthorized(text: str) -> Answer:
+    """Make a 401 with the challenge of django-rest-framework-jwt."""
+    return of_body(401, {"detail": text}, {"WWW-Authenticate": 'JWT realm="api"'})
+
+
+def login_failed(text: str) -> Answer:
+    """Make the 400 of a login whose fields are well-formed but do not let anybody in."""
+    return of_json(400, {"non_field_errors": [text]})
+
+
+def method_not_allowed(method: str) -> Answer:
+    """Make DRF's 405; whoever sends it adds `Allow`."""
+    return detail(405, f'Method "{method}" not allowed.')
+
+
+def not_found() -> Answer:
+    """Make Django's page for a path that no view has: HTML, because DRF never sees the request."""
+    text = "<h1>Not Found</h1><p>The requested resource was not found on this server.</p>"
+    return of_body(404, f"<!doctype html>\n<title>Not Found</title>\n{text}\n", {})
+
+
+def parallel_login() -> Answer:
+    """Make the 403 of too many parallel logins: JSON, which Testpress labels text/html (its own app)."""
+    # The server's `detail` is not known; `error_code` is what clients go by.
+    text = "You have reached the limit of parallel logins."
+    body = {"error_code": "parallel_login_restriction", "detail": text}
+    return of_body(403, body, {"Content-Type": "text/html"})
+
+
+def throttled(seconds: float) -> Answer:
+    """Make DRF's 429; `seconds` may have decimals in the text ("59.0"), not in `Retry-After`."""
+    text = f"Request was throttled. Expected available in {seconds} seconds."
+    return of_body(429, {"detail": text}, {"Retry-After": str(math.ceil(seconds))})
+
+
+def exam_page(url: str, query: str) -> Answer:
+    """Make one page of exams with absolute links to its neighbours, as DRF's PageNumberPagination does.
+
+    Args:
+        url: absolute address of the list, without query.
+        query: the request's query string.
+    """
+    parameters = dict(parse_qsl(query))
+    asked = parameters.pop("page", "1")
+    last = math.ceil(EXAMS / PER_PAGE)
+    page = int(asked) if asked.isdecimal() else 0
+    if not 1 <= page <= last:
+        return detail(404, "Invalid page.")
+
+    def link(number: int) -> str | None:
+        if not 1 <= number <= last:
+            return None
+        # DRF's link to the first page has no `page`.
+        rest = urlencode(sorted({**parameters, **({"page": str(number)} if number > 1 else {})}.items()))
+        return f"{url}?{rest}" if rest else url
+
+    numbers = range((page - 1) * PER_PAGE + 1, min(page * PER_PAGE, EXAMS) + 1)
+    exams = [{"id": number, "title": f"Exam {number}", "url": f"{url}{number}/"} for number in numbers]
+    links = {"next": link(page + 1), "previous": link(page - 1)}
+    return of_json(200, {"count": EXAMS, **links, "per_page": PER_PAGE, "results": exams})
