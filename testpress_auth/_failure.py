@@ -61,5 +61,6 @@ def _system_error(error: BaseException | None, depth: int = 0) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return str(error.strerror)
     inner = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args[:1]]
+    inner += getattr(error, "exceptions", ())  # trio tries each address of a host, and groups what failed
     found = (_system_error(item, depth + 1) for item in inner if isinstance(item, BaseException))
     return next((text for text in found if text), "")

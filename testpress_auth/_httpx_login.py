@@ -50,10 +50,11 @@ class _Once(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._started = False
 
     def _start(self) -> bytes:
-        # The login itself has its content, so `Request.read` never starts this stream for it: where it does, it is
-        # for the copy that a redirect made, under a mock that did not start the stream for the first.
-        reader = sys._getframe(2).f_code
-        if self._started or reader in (httpx.Request.read.__code__, httpx.Request.aread.__code__):
+        # A mock may answer without starting this stream, since the login has its content. The copy that a redirect
+        # made of it has none: there `Request.read` starts it, in the name of another URL.
+        reader = sys._getframe(2)
+        is_read = reader.f_code in (httpx.Request.read.__code__, httpx.Request.aread.__code__)
+        if self._started or (is_read and reader.f_locals["self"].url != httpx.URL(self.url)):
             self.started_twice = True
             reason = "a redirect, which is not followed"
             raise UnexpectedLoginResponse(
@@ -88,11 +89,20 @@ class _Taken(httpx.SyncByteStream, httpx.AsyncByteStream):
                 yield chunk
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._intake.trouble is None:
+        if self._intake.trouble is not None:
+            return
+        enough = False
+        try:
             async for chunk in self._inner:
-                if not self._intake.takes(chunk):
-                    return
-                yield chunk
+                if not enough and self._intake.takes(chunk):
+                    yield chunk
+                elif not enough:
+                    enough = True
+                    # The next read fails then, which ends every generator below: trio wants none left unfinished.
+                    await self._inner.aclose()
+        except httpx.TransportError:
+            if not enough:
+                raise
 
     def close(self) -> None:
         self._inner.close()

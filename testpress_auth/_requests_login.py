@@ -5,14 +5,16 @@ Knows requests, and nothing of when a login is due or what its answer means.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import requests
+from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
 from ._failure import Failure, timed_out, unreachable
 from ._login import LoginRequest
-from ._reply import Intake, Reply
+from ._reply import LARGEST_BODY, Intake, Reply
 from ._settings import Settings
 
 
@@ -44,8 +46,8 @@ def send_login(
             return _read(response, Intake(response.headers, deadline=deadline, now=now))
     except requests.Timeout:
         return timed_out(request.url, settings.timeout)
-    except requests.RequestException as error:
-        if now() >= deadline:  # a body that stops coming is a ConnectionError to requests
+    except (requests.RequestException, HTTPError) as error:
+        if now() >= deadline:  # a body that stops coming
             return timed_out(request.url, settings.timeout)
         return unreachable(request.url, error)
 
@@ -53,10 +55,10 @@ def send_login(
 def _read(response: requests.Response, intake: Intake) -> Reply:
     content = bytearray()
     if intake.trouble is None:
-        for byte in response.iter_content(1):  # to ask for more at once could wait for it past the deadline
-            if not intake.takes(byte):
+        for chunk in _as_it_comes(response):
+            if not intake.takes(chunk):
                 break
-            content += byte
+            content += chunk
     return Reply(
         status=response.status_code,
         headers=response.headers,
@@ -65,3 +67,13 @@ def _read(response: requests.Response, intake: Intake) -> Reply:
         late=intake.late,
         last=False,
     )
+
+
+def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
+    """Yield what has arrived, and never wait for more than one byte: a chunk's rest could come past the deadline."""
+    read1 = getattr(response.raw, "read1", None)
+    if read1 is None:  # urllib3 before 2.1
+        yield from response.iter_content(1)
+        return
+    while chunk := read1(LARGEST_BODY):
+        yield chunk
