@@ -168,9 +168,10 @@ def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -
     tell(settings.on_event, LoginStarted(account=source.account))
     url, deadline = settings.login_url, started + settings.timeout
     request = login_request(url, source.username, password, settings.login_headers or {})
-    error, status = "", None
+    error, status, number = "", None, 0
     try:
-        for number in range(1, sends + 1):
+        while True:
+            number += 1
             sent_at, sent = clock.monotonic(), clock.wall()
             reply = yield from send(request, deadline)
             result = _read(reply, url, password, settings)
@@ -180,7 +181,7 @@ def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -
             failure = result
             error, status = failure.error.__name__, failure.fields.get("status")
             pause = _pause(failure, reply, number)
-            if number == sends or pause is None or clock.monotonic() + pause >= deadline:
+            if number >= sends or pause is None or clock.monotonic() + pause >= deadline:
                 break
             yield Sleep(seconds=pause)
         if failure.error in (InvalidCredentials, LoginThrottled):

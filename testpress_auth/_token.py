@@ -61,9 +61,10 @@ def seconds(claim: object) -> float | None:
 def _decode(raw: str) -> dict[str, Any]:
     import jwt  # at the first login, not before: it loads cryptography (T1)
 
+    claims: dict[str, Any] = {}
     trouble = None
     try:
-        claims: dict[str, Any] = jwt.decode(raw, options={"verify_signature": False})
+        claims = jwt.decode(raw, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         trouble = type(error).__name__
     if trouble is not None:

@@ -80,9 +80,7 @@ MULTIPART = (
     b'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\nwrong\r\n--x--\r\n'
 )
 WRONG = {"non_field_errors": ["Unable to log in with provided credentials."]}
-REQUIRED, BLANK, NULL = (
-    [f"This field {text}."] for text in ("is required", "may not be blank", "may not be null")
-)
+REQUIRED, BLANK, NULL = ([f"This field {text}."] for text in ("is required", "may not be blank", "may not be null"))
 NOT_TEXT = ["Not a valid string."]
 
 LOGIN_ANSWERS: dict[str, tuple[Any, dict[str, str], int, Any]] = {
@@ -291,9 +289,7 @@ def test_a_token_has_the_claims_of_testpress_and_no_others(server: StandInServer
     ],
     ids=["json", "json with charset and blanks", "form", "multipart"],
 )
-def test_a_login_is_understood_in_every_form(
-    server: StandInServer, body: Any, headers: dict[str, str]
-) -> None:
+def test_a_login_is_understood_in_every_form(server: StandInServer, body: Any, headers: dict[str, str]) -> None:
     reply = call(server, "POST", LOGIN, body, headers)
     assert (reply.status, list(reply.data)) == (200, ["token"])
     assert me(server, reply.data["token"]).status == 200
