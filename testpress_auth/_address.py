@@ -25,10 +25,10 @@ def base_url_from(subdomain: str | None, base_url: str | None, allow_http: bool)
 
 
 def _subdomain(subdomain: str) -> str:
-    name = subdomain.lower() if isinstance(subdomain, str) else ""
+    name = subdomain.lower() if isinstance(subdomain, str) and subdomain.isascii() and "@" not in subdomain else ""
     if re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
         return name
-    host = name.rpartition("//")[2].partition("/")[0].rpartition("@")[2]
+    host = name.rpartition("//")[2].partition("/")[0]
     if host.endswith(".testpress.in") and host.count(".") == 2:
         instead = f'subdomain="{host.partition(".")[0]}"'
     elif "." in host:
@@ -50,12 +50,14 @@ def checked_url(setting: str, url: object, allow_http: bool, *, path: bool) -> s
     text = url.strip()
     if not text.isascii():
         raise wrong("the address is not ASCII: write its host in the xn-- form")
+    if "@" in text:  # wherever it is, what stands before it may be a password that nobody encoded
+        raise wrong(
+            f"@ and user info have no place in it: write it like {example}, and pass username and password as arguments"
+        )
     origin = origin_of(text)
-    if origin is None:
+    if origin is None or not re.search(r"[0-9A-Za-z]", origin.host) or re.search(r"[^-0-9A-Za-z._:]", origin.host):
         raise wrong(f"this is no http(s) URL with a host: write it like {example}")
     parts = urlsplit(text)
-    if "@" in parts.netloc:
-        raise wrong(f"user info has no place in it: write {origin}, and pass username and password as arguments")
     plain = f"{origin}{parts.path.rstrip('/')}"
     if "?" in text or "#" in text:
         raise wrong(f"query and fragment have no place in it: write {plain}")

@@ -13,6 +13,8 @@ from .errors import ConfigurationError
 
 _INSTEAD: Final = 'pass the password as str, or a callable that returns one: password=lambda: read("testpress")'
 
+_SURROGATE: Final = "holds a lone surrogate, which no UTF-8 text can: decode it properly first"
+
 
 class Secret:
     """A string that shows itself only when asked to: crash reporters see this object in a frame, not its text."""
@@ -51,9 +53,14 @@ class Credentials:
     __slots__ = ("_source", "username")
 
     def __init__(self, username: str, password: str | Callable[[], str] | Secret) -> None:
-        if not isinstance(username, str) or not username.strip():
+        if not isinstance(username, str):
+            raise ConfigurationError(
+                f"username is a {type(username).__name__}: pass the Testpress user name as str", setting="username"
+            )
+        if not username.strip():
             raise ConfigurationError("username is empty: pass the Testpress user name as str", setting="username")
-        _check_encodable(username, "username")
+        if not _is_encodable(Secret(username)):
+            raise ConfigurationError(f"username {_SURROGATE}", setting="username")
         self.username = username
         self._source: Secret | Callable[[], str] = password if callable(password) else _checked_password(password)
 
@@ -83,21 +90,18 @@ class Credentials:
 
 
 def _checked_password(given: object) -> Secret:
-    if isinstance(given, Secret):
-        given = given.reveal()
-    if not isinstance(given, str) or not given.strip():
-        wrong = "empty" if isinstance(given, str) else f"a {type(given).__name__}"
-        del given  # whatever it is, no traceback's locals shall show it
-        raise ConfigurationError(f"password is {wrong}: {_INSTEAD}", setting="password")
-    _check_encodable(given, "password")
-    return Secret(given)
+    secret = given if isinstance(given, Secret) else Secret(given) if isinstance(given, str) else None
+    kind = type(given).__name__
+    del given  # no traceback's locals shall show it
+    if secret is None:
+        raise ConfigurationError(f"password is a {kind}: {_INSTEAD}", setting="password")
+    if not secret.reveal().strip():
+        raise ConfigurationError(f"password is empty: {_INSTEAD}", setting="password")
+    if not _is_encodable(secret):
+        raise ConfigurationError(f"password {_SURROGATE}", setting="password")
+    return secret
 
 
-def _check_encodable(text: str, setting: str) -> None:
-    """A lone surrogate has no UTF-8. The codec's own error would hold the whole string, so it is not used."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        del text
-        raise ConfigurationError(
-            f"{setting} holds a lone surrogate, which no UTF-8 text can: decode it properly first",
-            setting=setting,
-        )
+def _is_encodable(secret: Secret) -> bool:
+    """Whether it has a UTF-8 form. (The codec's own error would hold the whole string, so it is not used.)"""
+    return not any("\ud800" <= character <= "\udfff" for character in secret.reveal())

@@ -58,7 +58,7 @@ def _system_error(error: BaseException | None, depth: int = 0) -> str:
     """Find what the operating system said (an errno's text), however deep a client wrapped it."""
     if error is None or depth > 8:
         return ""
-    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+    if isinstance(error, OSError) and isinstance(error.errno, int) and error.strerror:
         return str(error.strerror)
     inner = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args[:1]]
     inner += getattr(error, "exceptions", ())  # trio tries each address of a host, and groups what failed

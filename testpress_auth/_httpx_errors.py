@@ -9,15 +9,19 @@ import httpx
 from . import errors
 
 
-class InvalidCredentials(errors.InvalidCredentials, httpx.RequestError):
+class TestpressAuthError(errors.TestpressAuthError, httpx.RequestError):
+    """Base of this page's errors. (`ConfigurationError` is not among them: it is no trouble of the client's.)"""
+
+
+class InvalidCredentials(errors.InvalidCredentials, TestpressAuthError):
     """See `testpress_auth.errors.InvalidCredentials`; here also an `httpx.RequestError`."""
 
 
-class LoginThrottled(errors.LoginThrottled, httpx.RequestError):
+class LoginThrottled(errors.LoginThrottled, TestpressAuthError):
     """See `testpress_auth.errors.LoginThrottled`; here also an `httpx.RequestError`."""
 
 
-class LoginUnavailable(errors.LoginUnavailable, httpx.TransportError):
+class LoginUnavailable(errors.LoginUnavailable, TestpressAuthError, httpx.TransportError):
     """See `testpress_auth.errors.LoginUnavailable`; here also an `httpx.TransportError`."""
 
 
@@ -25,13 +29,20 @@ class LoginTimeout(errors.LoginTimeout, LoginUnavailable, httpx.TimeoutException
     """See `testpress_auth.errors.LoginTimeout`; here also an `httpx.TimeoutException`."""
 
 
-class UnexpectedLoginResponse(errors.UnexpectedLoginResponse, httpx.RequestError):
+class UnexpectedLoginResponse(errors.UnexpectedLoginResponse, TestpressAuthError):
     """See `testpress_auth.errors.UnexpectedLoginResponse`; here also an `httpx.RequestError`."""
 
 
 OWN: Final[dict[type[errors.TestpressAuthError], type[errors.TestpressAuthError]]] = {
-    kind.__mro__[1]: kind
-    for kind in (InvalidCredentials, LoginThrottled, LoginUnavailable, LoginTimeout, UnexpectedLoginResponse)
+    kind.__bases__[0]: kind
+    for kind in (
+        TestpressAuthError,
+        InvalidCredentials,
+        LoginThrottled,
+        LoginUnavailable,
+        LoginTimeout,
+        UnexpectedLoginResponse,
+    )
 }
 for _kind in OWN.values():
     _kind.__module__ = "testpress_auth.httpx"  # where users import them from

@@ -6,9 +6,11 @@ Answers are read as Testpress gives them: JSON whatever the Content-Type says, e
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from html import unescape
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from ._credentials import Secret
 from ._failure import Failure, timed_out, unexpected
@@ -60,11 +62,11 @@ def read_reply(reply: Reply, url: str, password: Secret, *, now: float, timeout:
     if 200 <= status < 300:
         return _read_token(reply, url)
     if 300 <= status < 400:
-        target = _scrub(_without_query(reply.headers.get("location") or "nowhere"), password)
+        target = _scrub(_without_query(reply.headers.get("location") or ""), password)
         return unexpected(url, f"a redirect to {target}, which is not followed", status)
     if status == 429:
         wait = retry_after(reply, now)
-        hint = "" if wait is None else f"; try again in {wait:g} seconds"
+        hint = "" if wait is None else f"; try again in {math.ceil(wait)} seconds"
         return Failure(LoginThrottled, f"login at {url}: too many logins{hint}", pause=wait, retry_after=wait)
     if status >= 500:
         return Failure(
@@ -138,17 +140,24 @@ def _words(value: object, depth: int = 0) -> list[str]:
 
 def _scrub(text: str, password: Secret) -> str:
     """Make a server's text fit for a message: not the password, nor what a log line or terminal would obey."""
-    secret = password.reveal()
-    for form in (secret, secret.strip(), quote(secret), quote(secret, safe="")):
+    text = _printable(unescape(text))  # Django's templates escape what they echo
+    for form in {password.reveal(), password.reveal().strip(), _printable(password.reveal())}:
         text = text.replace(form, "***")
-    text = "".join(character if character.isprintable() else " " for character in text)
+        if form in unquote(text) or form in unquote_plus(text):
+            return "(a text that repeats the password)"
     return text if len(text) <= 300 else text[:299] + "…"
 
 
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def _without_query(location: str) -> str:
+    """Say where a redirect points, without its user info and query: there anything may stand."""
     try:
         parts = urlsplit(location)
-        host = parts.hostname or ""
     except ValueError:
         return "an unreadable address"
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    host = parts.netloc.rpartition("@")[2]
+    scheme = f"{parts.scheme}:" if parts.scheme else ""
+    return (f"{scheme}//{host}{parts.path}" if host else parts.path) or "nowhere"

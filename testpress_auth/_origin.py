@@ -5,6 +5,7 @@ Knows no client and no token. What is in doubt is foreign: a miss costs a 401, a
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ class Origin(NamedTuple):
         return (
             len(parts) == 4
             and parts[0] == "127"
-            and all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
+            and all(len(part) <= 3 and part.isascii() and part.isdigit() and int(part) < 256 for part in parts)
         )
 
 
@@ -47,6 +48,9 @@ def origin_of(url: str) -> Origin | None:
         return None
     if scheme not in _DEFAULT_PORTS or not host:
         return None
+    authority = parts.netloc.rpartition("@")[2]
+    if "[" in parts.netloc and not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?", authority):
+        return None  # what urlsplit makes of brackets differs between Pythons
     return Origin(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port)
 
 

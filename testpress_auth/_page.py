@@ -45,7 +45,6 @@ class Page:
         store: MemoryStore | None = None,
         **options: Any,
     ) -> None:
-        password = password if callable(password) or isinstance(password, Secret) else _hide(password)
         other = {"session": "client", "client": "session"}[self._transport_name]
         if other in options:
             raise ConfigurationError(f"{other}= is for another client: pass {self._transport_name}=", setting=other)
@@ -187,6 +186,8 @@ class Page:
 
     def __repr__(self) -> str:
         kind = f"{type(self).__module__}.{type(self).__name__}"
+        if "_settings" not in self.__dict__:
+            return f"<{kind} in the making>"
         return f"<{kind} of {self._settings.credentials.username!r} at {self._settings.base_url}>"
 
     def __copy__(self) -> Self:
@@ -214,6 +215,6 @@ class Page:
         self._take(**state)
 
 
-def _hide(password: Any) -> Any:
-    """Keep the text out of the frames that follow: crash reporters show their locals."""
+def hide(password: Any) -> Any:
+    """Keep a password's text out of the frames that follow: crash reporters show their locals."""
     return Secret(password) if isinstance(password, str) else password

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from math import floor, inf, isfinite
+from math import floor, inf
 
 from ._token import Login, Token, seconds
 from ._value import Value
@@ -86,7 +86,7 @@ class RefreshPolicy(Value):
 
     def due_at(self, login: Login) -> float:
         """Return the monotonic second from which its token is to be renewed ahead (F2); inf for never."""
-        if self.ignores_exp or self.ahead >= 1:
+        if self.ignores_exp or self.ahead >= 1 or login.lifetime == inf:
             return inf
         return login.sent_at + login.lifetime * min(self.ahead + self.jitter * login.draw, 1.0)
 
@@ -103,9 +103,7 @@ def time_left(token: Token, *, date: float | None, sent: float) -> float | None:
     """
     if token.expires_at is None:
         return None
-    server = seconds(token.claims.get("iat"))
-    if server is None:
-        server = date
+    server = date if token.issued_at is None else token.issued_at
     if server is None or floor(sent) == floor(server):
         left = token.expires_at - sent  # our clock agrees with that whole second, and knows its fraction
     else:
@@ -115,7 +113,7 @@ def time_left(token: Token, *, date: float | None, sent: float) -> float | None:
 
 
 def _within(setting: str, value: float, least: float, most: float, meaning: str) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not isfinite(value) or not least <= value <= most:
-        raise ConfigurationError(f"{setting}={value!r}: pass {meaning}", setting=setting)
-    return float(value)
+    number = seconds(value)
+    if number is None or not least <= number <= most:
+        raise ConfigurationError(f"{setting}={value!r:.40}: pass {meaning}", setting=setting)
+    return number

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
 from typing import Any, Final, TypedDict
 
 from ._address import base_url_from, checked_url
 from ._credentials import Credentials, Secret
 from ._origin import Origin, origin_of
 from ._policy import SYSTEM, Clock, RefreshPolicy
+from ._token import seconds
 from .errors import ConfigurationError
 from .events import Event
 from .stores.memory import MemoryStore
@@ -28,6 +28,7 @@ _NOT_FOR_LOGIN: Final = (
     "transfer-encoding",
     "host",
 )
+_LONGEST_TIMEOUT: Final = 24 * 60 * 60.0  # seconds; locks and sockets overflow at some thousand times that
 _DEFAULT_POLICY: Final = RefreshPolicy()
 
 
@@ -92,6 +93,7 @@ class Settings:
         _clock: Clock = SYSTEM,
     ) -> None:
         self.credentials = Credentials(username, password)
+        _of_type("allow_http", allow_http, bool, "True or False")
         self.base_url = base_url_from(subdomain, base_url, allow_http)
         self.allowed = _allowed(self.base_url, also_send_to, allow_http)
         self.api_version = _api_version(api_version)
@@ -127,36 +129,37 @@ def _restore(cls: type[Settings], values: dict[str, Any]) -> Settings:
     return settings
 
 
-def environment(given: Mapping[str, object]) -> dict[str, Any]:
+def environment(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the constructor's arguments that TESTPRESS_* hold; what is `given` in code wins.
 
     Raises:
-        ConfigurationError: a variable that is needed is not set.
+        ConfigurationError: a variable that is needed is not set, or two that exclude each other are.
     """
-    found: dict[str, Any] = {}
-    for setting in ("username", "password"):
-        found[setting] = os.environ.get(f"TESTPRESS_{setting.upper()}", "")
-        if not found[setting]:
-            name = f"TESTPRESS_{setting.upper()}"
-            found.clear()
+    found = {name: value for name, value in given.items() if value is not None}
+    names = ["username", "password", "api_version"]
+    if not {"subdomain", "base_url"} & found.keys():
+        names += ["subdomain", "base_url"]
+    for name in names:
+        value = os.environ.get(f"TESTPRESS_{name.upper()}")
+        if value and name not in found:
+            found[name] = Secret(value) if name == "password" else value
+    for name in ("username", "password"):
+        if name not in found:
+            name = f"TESTPRESS_{name.upper()}"
             raise ConfigurationError(f"the environment variable {name} is not set or empty: set it", setting=name)
-    optional = ["api_version"]
-    if not {"subdomain", "base_url"} & given.keys():
-        optional += ["subdomain", "base_url"]
-    for setting in optional:
-        value = os.environ.get(f"TESTPRESS_{setting.upper()}")
-        if value:
-            found[setting] = value
-    if not {"subdomain", "base_url"} & (given.keys() | found.keys()):
+    if not {"subdomain", "base_url"} & found.keys():
         raise ConfigurationError(
             "set the environment variable TESTPRESS_SUBDOMAIN (demo) or TESTPRESS_BASE_URL (https://lms.example.com)",
             setting="TESTPRESS_SUBDOMAIN",
         )
-    return {**found, **given}
+    if {"subdomain", "base_url"} <= found.keys() and not {"subdomain", "base_url"} <= given.keys():
+        name = "TESTPRESS_SUBDOMAIN"
+        raise ConfigurationError(f"{name} and TESTPRESS_BASE_URL are both set: unset one", setting=name)
+    return found
 
 
 def _allowed(base_url: str, also_send_to: Iterable[str], allow_http: bool) -> tuple[Origin, ...]:
-    if isinstance(also_send_to, str):
+    if isinstance(also_send_to, str) or not isinstance(also_send_to, Iterable):
         raise ConfigurationError(
             'also_send_to: pass a tuple of origins: also_send_to=("https://files.example.com",)', setting="also_send_to"
         )
@@ -174,13 +177,13 @@ def _api_version(version: str) -> str:
 
 
 def _timeout(timeout: float) -> float:
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not number or not isfinite(timeout) or timeout <= 0:
+    number = seconds(timeout)
+    if number is None or not 0 < number <= _LONGEST_TIMEOUT:
         raise ConfigurationError(
-            f"timeout={timeout!r}: pass the seconds one whole login may take, such as timeout=10.0",
+            f"timeout={timeout!r:.40}: pass the seconds one whole login may take, such as timeout=10.0",
             setting="timeout",
         )
-    return float(timeout)
+    return number
 
 
 def _login_headers(headers: Mapping[str, str] | None) -> dict[str, str] | None:
@@ -188,13 +191,18 @@ def _login_headers(headers: Mapping[str, str] | None) -> dict[str, str] | None:
         return None
     for name, value in dict(_of_type("login_headers", headers, Mapping, '{"X-Device-UID": "…"}')).items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ConfigurationError(f"login_headers: {name!r} is no header name", setting="login_headers")
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
             raise ConfigurationError(
-                f"login_headers: the value of {name} must be a str of printable ASCII", setting="login_headers"
+                f'login_headers: {name!r} is no header name: write it like "X-Device-UID"', setting="login_headers"
+            )
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ConfigurationError(
+                f"login_headers: the value of {name} must be a str of printable ASCII, without blanks around it",
+                setting="login_headers",
             )
         if name.lower() in _NOT_FOR_LOGIN:
-            raise ConfigurationError(f"login_headers: {name} is set by the login itself", setting="login_headers")
+            raise ConfigurationError(
+                f"login_headers: {name} is set by the login itself: leave it out", setting="login_headers"
+            )
     return dict(headers)
 
 

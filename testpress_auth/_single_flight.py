@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
@@ -98,4 +99,5 @@ class SingleFlight:
             flight.outcome = outcome
             waiters, flight._waiters = flight._waiters, []
         for waiter in waiters:
-            waiter()
+            with suppress(Exception):  # one that cannot be woken must not keep the others waiting
+                waiter()

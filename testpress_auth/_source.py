@@ -1,6 +1,7 @@
 """An account: its token, the login under way for it, and its memory of failures.
 
-Holds state and decides nothing about when to log in; every change is one assignment under the module's lock.
+Holds state and decides nothing about when to log in. Each change that depends on what was there before is made under
+the module's lock.
 """
 
 from __future__ import annotations

@@ -19,13 +19,25 @@ class Token(Value):
     Attributes:
         raw (str): the JWT as the server gave it: printable ASCII, at most 8 KiB.
         expires_at (float | None): its `exp` in Unix seconds, None if it has none that counts (RFC 7519 section 4.1.4).
+        issued_at (float | None): the same of its `iat`; Testpress's tokens have none.
+
+    Raises:
+        ValueError: it could not stand in a header line. The message holds none of it.
     """
 
-    __slots__ = ("expires_at", "raw")
-    _hidden = ("raw",)
+    __slots__ = ("expires_at", "issued_at", "raw")
+    _hidden = ("raw", "issued_at")
 
     raw: str
     expires_at: float | None
+    issued_at: float | None
+
+    def __init__(self, raw: str, *, expires_at: float | None = None, issued_at: float | None = None) -> None:
+        if len(raw) > _LONGEST:
+            raise ValueError("the token is longer than 8 KiB")
+        if not raw.isascii() or not raw.isprintable() or " " in raw:
+            raise ValueError("the token is not printable ASCII")
+        super().__init__(raw=raw, expires_at=expires_at, issued_at=issued_at)
 
     @classmethod
     def parse(cls, raw: str) -> Token:
@@ -34,12 +46,8 @@ class Token(Value):
         Raises:
             ValueError: it is no JWT, or could not stand in a header line. The message holds none of it.
         """
-        if len(raw) > _LONGEST:
-            raise ValueError("the token is longer than 8 KiB")
-        if not raw.isascii() or not raw.isprintable() or " " in raw:
-            raise ValueError("the token is not printable ASCII")
-        exp = seconds(_decode(raw).get("exp"))
-        return cls(raw=raw, expires_at=exp)
+        claims = _decode(cls(raw).raw)
+        return cls(raw, expires_at=seconds(claims.get("exp")), issued_at=seconds(claims.get("iat")))
 
     @property
     def claims(self) -> dict[str, Any]:

@@ -26,10 +26,11 @@ class Value:
     _hidden: tuple[str, ...] = ()
 
     def __init__(self, **fields: Any) -> None:
-        for name in type(self).__slots__:
-            object.__setattr__(self, name, fields.pop(name))
-        if fields:
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(fields)}")
+        names = type(self).__slots__
+        if fields.keys() != set(names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
+        for name in names:
+            object.__setattr__(self, name, fields[name])
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: {name!r} cannot be set")

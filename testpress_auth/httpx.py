@@ -21,7 +21,7 @@ try:
 except ImportError as missing:
     raise ImportError("httpx is not installed: pip install 'testpress-auth[httpx]'") from missing
 
-from . import _tasks
+from . import _tasks, errors
 from ._failure import Failure
 from ._flow import obtain, renew
 from ._httpx_errors import (
@@ -30,16 +30,18 @@ from ._httpx_errors import (
     LoginThrottled,
     LoginTimeout,
     LoginUnavailable,
+    TestpressAuthError,
     UnexpectedLoginResponse,
 )
 from ._httpx_flow import HttpxFlow
 from ._httpx_login import OneWay, TimeLeft, answer_of, reply, take_in
 from ._login import LoginRequest
+from ._page import hide
 from ._policy import SYSTEM
 from ._reply import Intake, Reply
 from ._steps import AskPassword, Read, Send, Sleep, Wait, adrive
 from ._token import Login, Token
-from .errors import ConfigurationError, TestpressAuthError
+from .errors import ConfigurationError
 from .events import logger
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
         client: httpx.Client | httpx.AsyncClient | None = None,
         **options: Unpack[Options],
     ) -> None:
+        password = hide(password)
         if client is not None and not isinstance(client, (httpx.Client, httpx.AsyncClient)):
             raise ConfigurationError(
                 f"client is a {type(client).__name__}: pass an httpx.Client or an httpx.AsyncClient", setting="client"
@@ -212,6 +215,6 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
             raise ConfigurationError("client= is a sync Client: async use needs an httpx.AsyncClient", setting="client")
         return httpx.AsyncClient() if self._transport is None else nullcontext(self._transport)
 
-    def _error(self, failure: Failure, request: Any = None) -> TestpressAuthError:
+    def _error(self, failure: Failure, request: Any = None) -> errors.TestpressAuthError:
         """On httpx an error always has a request: the caller's own, or the login's without its body."""
         return super()._error(failure, request or httpx.Request("POST", self._settings.login_url))

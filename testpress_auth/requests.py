@@ -17,12 +17,13 @@ try:
 except ImportError as missing:
     raise ImportError("requests is not installed: pip install 'testpress-auth[requests]'") from missing
 
+from . import errors
 from ._credentials import Secret
 from ._failure import Failure
 from ._flow import recover
 from ._login import LoginRequest
 from ._origin import belongs_on_https, origin_of
-from ._page import Page
+from ._page import Page, hide
 from ._reply import Reply
 from ._requests_errors import (
     OWN,
@@ -30,12 +31,13 @@ from ._requests_errors import (
     LoginThrottled,
     LoginTimeout,
     LoginUnavailable,
+    TestpressAuthError,
     UnexpectedLoginResponse,
 )
 from ._requests_login import opened, post, send_login
 from ._steps import Read, Resend, drive
 from ._token import Login
-from .errors import ConfigurationError, TestpressAuthError
+from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +84,7 @@ class TestpressJWTAuth(Page, AuthBase):
         session: requests.Session | None = None,
         **options: Unpack[Options],
     ) -> None:
+        password = hide(password)
         if session is not None and not isinstance(session, requests.Session):
             raise ConfigurationError(
                 f"session is a {type(session).__name__}: pass a requests.Session", setting="session"
@@ -162,7 +165,7 @@ class TestpressJWTAuth(Page, AuthBase):
     def _send_login(self, request: LoginRequest, deadline: float) -> Reply | Failure:
         return send_login(self._transport, request, deadline, self._settings)
 
-    def _error(self, failure: Failure, request: Any = None) -> TestpressAuthError:
+    def _error(self, failure: Failure, request: Any = None) -> errors.TestpressAuthError:
         """The error's request is the caller's own; a copy if ours is in it: a refused token, our hook (X1)."""
         if request is not None and self._answered in request.hooks["response"]:
             request = request.copy()

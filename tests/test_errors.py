@@ -110,10 +110,12 @@ def test_a_page_exports_every_error(page: ModuleType) -> None:
     assert set(page.__all__) == {*CARRIES, "TestpressJWTAuth"}
     assert page.__all__ == sorted(page.__all__)
     assert page.ConfigurationError is errors.ConfigurationError
-    assert page.TestpressAuthError is errors.TestpressAuthError
+    assert issubclass(page.TestpressAuthError, errors.TestpressAuthError)
+    assert all(
+        issubclass(getattr(page, name), page.TestpressAuthError) for name in CARRIES if "Configuration" not in name
+    )
 
 
-@pytest.mark.xfail(reason="each page exports the core's base, which is no exception of the client's")
 def test_a_page_s_base_is_the_client_s_own_too() -> None:
     """The table's first row."""
     assert issubclass(testpress_auth.requests.TestpressAuthError, requests.RequestException)
@@ -150,29 +152,19 @@ def test_an_error_needs_no_argument(page: ModuleType, name: str) -> None:
 
 @EVERY_ERROR
 @pytest.mark.parametrize("requested", [False, True], ids=["without request", "with request"])
-@pytest.mark.parametrize(
-    "duplicate",
-    [
-        pytest.param(lambda error: pickle.loads(pickle.dumps(error)), id="pickle"),  # noqa: S301
-        pytest.param(lambda error: pickle.loads(pickle.dumps(error, 2)), id="pickle 2"),  # noqa: S301
-        pytest.param(copy.copy, id="copy"),
-        pytest.param(copy.deepcopy, id="deepcopy"),
-    ],
-)
-def test_an_error_pickles_and_copies_with_all_it_carries(
-    page: ModuleType, name: str, requested: bool, duplicate: Callable[[Exception], Any]
-) -> None:
+def test_an_error_pickles_and_copies_with_all_it_carries(page: ModuleType, name: str, requested: bool) -> None:
     request = {"request": WITH_REQUEST[page]()} if requested else {}
     error = getattr(page, name)("it went wrong", **CARRIES[name], **request)
-    other = duplicate(error)
-    assert other is not error
-    assert type(other) is type(error)
-    assert other.args == error.args
-    assert str(other) == str(error)
-    for attribute in CARRIES[name]:
-        assert getattr(other, attribute) == getattr(error, attribute)
-    if requested:
-        assert str(getattr(other.request, "url", other.request)) == str(getattr(error.request, "url", error.request))
+    pickled = [pickle.loads(pickle.dumps(error, protocol)) for protocol in (2, pickle.HIGHEST_PROTOCOL)]  # noqa: S301
+    for other in (*pickled, copy.copy(error), copy.deepcopy(error)):
+        assert other is not error
+        assert type(other) is type(error)
+        assert other.args == error.args
+        assert str(other) == str(error)
+        for attribute in CARRIES[name]:
+            assert getattr(other, attribute) == getattr(error, attribute)
+        if requested:
+            assert getattr(other.request, "url", other.request) == getattr(error.request, "url", error.request)
 
 
 def test_an_error_s_request_is_the_one_it_was_given() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import socket
 import ssl
@@ -116,12 +117,10 @@ def test_the_request_shows_neither_password_nor_headers() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 299])
-@pytest.mark.parametrize(
-    "headers", [JSON, {"content-type": "text/html"}, {"content-type": "text/plain; charset=x"}, {}], ids=str
-)
-def test_any_2xx_with_a_token_is_success_whatever_its_content_type(status: int, headers: dict[str, str]) -> None:
+def test_any_2xx_with_a_token_is_success_whatever_its_content_type(status: int) -> None:
     """L5."""
-    assert read(reply(status, {"token": TOKEN}, headers)) == Token.parse(TOKEN)
+    for headers in (JSON, {"content-type": "text/html"}, {"content-type": "text/plain; charset=x"}, {}):
+        assert read(reply(status, {"token": TOKEN}, headers)) == Token.parse(TOKEN)
 
 
 def test_further_keys_are_no_matter() -> None:
@@ -243,7 +242,6 @@ def test_a_redirect_s_error_names_where_it_pointed_but_not_the_query(location: s
         pytest.param("//other.example/a?b", "//other.example/a", id="no scheme"),
     ],
 )
-@pytest.mark.xfail(reason="_without_query drops the port and the brackets, and leaves :// without a scheme")
 def test_a_redirect_s_error_names_all_of_where_it_pointed(location: str, shown: str) -> None:
     """L3."""
     failure = failed(reply(302, b"", {"location": location}), UnexpectedLoginResponse)
@@ -359,15 +357,13 @@ def test_what_a_proxy_might_say_is_no_refusal(status: int, body: object) -> None
 
 
 @pytest.mark.parametrize("status", [100, 402, 404, 405, 406, 409, 410, 415, 418, 423, 451, 499])
-@pytest.mark.parametrize(
-    "body", [b"<html>", {"detail": 'Method "GET" not allowed.'}, {"detail": "Unsupported media type"}]
-)
-def test_another_status_asks_whether_this_is_testpress_at_all(status: int, body: object) -> None:
+def test_another_status_asks_whether_this_is_testpress_at_all(status: int) -> None:
     """L6: and is never sent again."""
-    failure = failed(reply(status, body), UnexpectedLoginResponse)
-    assert failure.fields["status"] == status
-    assert "is this Testpress's base_url?" in failure.message
-    assert failure.pause is None
+    for body in (b"<html>", {"detail": 'Method "GET" not allowed.'}, {"detail": "Unsupported media type"}):
+        failure = failed(reply(status, body), UnexpectedLoginResponse)
+        assert failure.fields["status"] == status
+        assert "is this Testpress's base_url?" in failure.message
+        assert failure.pause is None
 
 
 # X1: the server's text is not ours to trust
@@ -405,22 +401,20 @@ def test_a_password_as_a_key_is_not_quoted() -> None:
         pytest.param(
             "p%c3%a4ss%20w%c3%b6rd%2f%26%27%3c%3d%3e",
             id="percent-encoded in lower case",
-            marks=pytest.mark.xfail(reason="_scrub knows the upper-case form alone"),
         ),
         pytest.param(
             "p%C3%A4ss+w%C3%B6rd%2F%26%27%3C%3D%3E",
             id="form-encoded",
-            marks=pytest.mark.xfail(reason="_scrub does not know quote_plus's form"),
         ),
     ],
 )
 def test_a_redirect_that_holds_the_password_is_not_quoted(echo: str) -> None:
     """X1 and L3."""
     failure = failed(reply(302, b"", {"location": f"https://other.example/{echo}/x"}), UnexpectedLoginResponse)
-    assert failure.fields["reason"] == "a redirect to https://other.example/***/x, which is not followed"
+    hidden = ("https://other.example/***/x", "(a text that repeats the password)")
+    assert failure.fields["reason"] in [f"a redirect to {target}, which is not followed" for target in hidden]
 
 
-@pytest.mark.xfail(reason="_scrub does not know the form that Django's escape() makes")
 def test_a_password_escaped_for_html_is_not_quoted() -> None:
     """X1."""
     body = {"detail": "No account with p\u00e4ss w\u00f6rd/&amp;&#x27;&lt;=&gt;"}
@@ -448,16 +442,14 @@ def test_a_long_text_is_cut() -> None:
 # L6: what is worth another try
 
 
-@pytest.mark.parametrize(("status", "again"), [(500, True), (502, True), (503, True), (504, True)])
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>Server Error</html>", {"detail": "A server error occurred."}, {"token": TOKEN}]
-)
-def test_a_5xx_is_unavailable_and_may_be_sent_again(status: int, again: bool, body: object) -> None:
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_5xx_is_unavailable_and_may_be_sent_again(status: int) -> None:
     """L6."""
-    failure = failed(reply(status, body), LoginUnavailable)
-    assert failure.fields == {"status": status}
-    assert failure.message == f"login at {URL}: the server answered {status}"
-    assert (failure.pause == 0.0) is again
+    for body in (b"", b"<html>Server Error</html>", {"detail": "A server error occurred."}, {"token": TOKEN}):
+        failure = failed(reply(status, body), LoginUnavailable)
+        assert failure.fields == {"status": status}
+        assert failure.message == f"login at {URL}: the server answered {status}"
+        assert failure.pause == 0.0
 
 
 @pytest.mark.parametrize("status", [501, 505, 507, 520, 599])
@@ -517,7 +509,7 @@ def test_a_429_says_how_long_to_wait(headers: dict[str, str], text: str, wait: f
     failure = failed(reply(429, {"detail": text}, headers), LoginThrottled)
     assert failure.fields == {"retry_after": wait}
     assert failure.pause == wait
-    hint = "" if wait is None else f"; try again in {wait:g} seconds"
+    hint = "" if wait is None else f"; try again in {math.ceil(wait)} seconds"
     assert failure.message == f"login at {URL}: too many logins{hint}"
 
 
@@ -677,7 +669,6 @@ def test_a_network_failure_tells_what_the_system_said_and_nothing_else(error: Ba
     assert unreachable(URL, error, pause=None).pause is None
 
 
-@pytest.mark.xfail(reason="an OSError of two arguments counts as the system's, whatever its errno is")
 @pytest.mark.parametrize("kind", [OSError, requests.ConnectionError])
 def test_two_words_of_a_client_are_not_the_system_s(kind: type[OSError]) -> None:
     """X1: a client's, mock's or hook's `ConnectionError("cannot connect", "… hunter2 …")` is an OSError as well."""

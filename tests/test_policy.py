@@ -75,9 +75,7 @@ def test_a_token_is_due_ahead_of_its_expiry(options: dict[str, float], draw: flo
     "ahead",
     [
         0.8,
-        pytest.param(
-            0.0, marks=pytest.mark.xfail(reason="0 times infinity: due_at returns nan, not the inf of its docstring")
-        ),
+        pytest.param(0.0),
     ],
 )
 def test_a_token_without_expiry_is_never_due(ahead: float) -> None:
@@ -123,14 +121,14 @@ SECONDS, FRACTION = "0 or more seconds", "a fraction of the lifetime, 0 to 1"
     ("setting", "instead"),
     [("leeway", SECONDS), ("min_interval", SECONDS), ("ahead", FRACTION), ("jitter", FRACTION)],
 )
-@pytest.mark.parametrize("value", [-1, -0.001, nan, inf, -inf, True, False, "10", None, [1], 1j])
-def test_a_wrong_refresh_setting_is_refused_with_what_to_pass(setting: str, instead: str, value: object) -> None:
+def test_a_wrong_refresh_setting_is_refused_with_what_to_pass(setting: str, instead: str) -> None:
     """F3."""
-    wrong: dict[str, Any] = {setting: value}
-    with pytest.raises(ConfigurationError) as caught:
-        RefreshPolicy(**wrong)
-    assert caught.value.setting == setting
-    assert str(caught.value) == f"{setting}={value!r}: pass {instead}"
+    for value in (-1, -0.001, nan, inf, -inf, True, False, "10", None, [1], 1j):
+        wrong: dict[str, Any] = {setting: value}
+        with pytest.raises(ConfigurationError) as caught:
+            RefreshPolicy(**wrong)
+        assert caught.value.setting == setting
+        assert str(caught.value) == f"{setting}={value!r}: pass {instead}"
 
 
 @pytest.mark.parametrize("setting", ["ahead", "jitter"])
@@ -140,9 +138,6 @@ def test_a_fraction_beyond_the_whole_is_refused(setting: str) -> None:
         RefreshPolicy(**{setting: 80})
 
 
-@pytest.mark.xfail(
-    reason="math.isfinite raises OverflowError for an int beyond float", raises=OverflowError, strict=True
-)
 def test_a_leeway_beyond_all_floats_is_refused_like_any_other() -> None:
     with pytest.raises(ConfigurationError):
         RefreshPolicy(leeway=10**400)

@@ -401,7 +401,7 @@ def test_a_login_that_nobody_mocked_is_told_by_the_mock(requests_mock: rm.Mocker
 
 
 def test_an_httpx_request_gets_a_clear_error(auth: TestpressJWTAuth) -> None:
-    with pytest.raises(ConfigurationError, match="from testpress_auth.httpx import TestpressJWTAuth"):
+    with pytest.raises(ConfigurationError, match=r"from testpress_auth.httpx import TestpressJWTAuth"):
         httpx.get("http://127.0.0.1:9/", auth=auth)  # type: ignore[arg-type]
 
 

@@ -132,7 +132,6 @@ def test_who_comes_after_it_has_settled_is_not_called_back() -> None:
     assert not flight.call_back(lambda: pytest.fail("called back"))
 
 
-@pytest.mark.xfail(reason="an exception of one waiter keeps the rest waiting until their deadline")
 def test_a_waiter_that_raises_costs_no_other() -> None:
     """S3: nobody hangs. (The pages' own waiters swallow RuntimeError alone.)"""
 
