@@ -4,10 +4,9 @@ The import path is the choice of client. This root holds what all clients share,
 it loads no client, no jwt, and costs next to nothing.
 """
 
-from typing import TYPE_CHECKING
-
 from ._version import __version__
 
+TYPE_CHECKING = False  # `typing` costs more than all the rest; type checkers know the name
 if TYPE_CHECKING:
     from ._policy import RefreshPolicy
     from ._token import Token

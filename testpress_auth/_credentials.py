@@ -5,7 +5,6 @@ Keeps the password out of every repr. Must not know how or where it is sent.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from typing import Final
 
@@ -30,7 +29,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        return self._text == other._text
 
     def __hash__(self) -> int:
         return hash(self._text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from html import unescape
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -140,7 +139,9 @@ def _words(value: object, depth: int = 0) -> list[str]:
 
 def _scrub(text: str, password: Secret) -> str:
     """Make a server's text fit for a message: not the password, nor what a log line or terminal would obey."""
-    text = _printable(unescape(text))  # Django's templates escape what they echo
+    from html import unescape  # here, for it is slow to import: Django's templates escape what they echo
+
+    text = _printable(unescape(text))
     for form in {password.reveal(), password.reveal().strip(), _printable(password.reveal())}:
         text = text.replace(form, "***")
         if form in unquote(text) or form in unquote_plus(text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Callable
 
 _being_checked: set[int] = set()
 
@@ -15,19 +15,21 @@ def check_travels(whole: object, arguments: dict[str, object]) -> None:
     """
     if id(whole) in _being_checked:  # an argument holds the whole: a session whose auth is this very object
         return
+    import pickle  # not at the top: hardly anyone pickles, and everyone would pay
+
     _being_checked.add(id(whole))
     try:
         for name, value in arguments.items():
-            trouble = _trouble(value)
+            trouble = _trouble(pickle.dumps, value)
             if trouble:
                 raise pickle.PicklingError(f"the argument {name} of {whole!r} cannot be pickled ({trouble})")
     finally:
         _being_checked.discard(id(whole))
 
 
-def _trouble(value: object) -> str:
+def _trouble(dump: Callable[[object], object], value: object) -> str:
     try:
-        pickle.dumps(value)
+        dump(value)
     except Exception as error:
         return type(error).__name__
     return ""

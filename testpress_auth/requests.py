@@ -105,7 +105,7 @@ class TestpressJWTAuth(Page, AuthBase):
             login = self._fresh() or self._logged_in(r)
             r.headers["Authorization"] = login.header
             hooks = r.hooks["response"]
-            if self._answered not in hooks:
+            if not hooks or self._answered not in hooks:
                 hooks.insert(0, self._answered)
         return r
 
@@ -136,7 +136,10 @@ class TestpressJWTAuth(Page, AuthBase):
 
     def _answered(self, response: requests.Response, **kwargs: Any) -> requests.Response:
         """Look at each answer: requests calls this hook, before the user's own, also after each redirect."""
-        request, login = response.request, self._source.login
+        login = self._source.login
+        if response.status_code != 401 and (login is None or login.accepted):
+            return response
+        request = response.request
         carried = login if login and request.headers.get("Authorization") is login.header else None
         if response.status_code != 401:
             if carried is not None and response.status_code < 300:
