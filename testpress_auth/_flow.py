@@ -168,7 +168,7 @@ def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -
     tell(settings.on_event, LoginStarted(account=source.account))
     url, deadline = settings.login_url, started + settings.timeout
     request = login_request(url, source.username, password, settings.login_headers or {})
-    error, status, number = "", None, 0
+    number = 0
     try:
         while True:
             number += 1
@@ -179,24 +179,22 @@ def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -
                 date = http_date(reply.headers.get("date")) if isinstance(reply, Reply) else None
                 return _installed(result, date, source, settings, started, sent_at, sent)
             failure = result
-            error, status = failure.error.__name__, failure.fields.get("status")
             pause = _pause(failure, reply, number)
             if number >= sends or pause is None or clock.monotonic() + pause >= deadline:
                 break
             yield Sleep(seconds=pause)
-        if failure.error in (InvalidCredentials, LoginThrottled):
-            source.remember(failure, password, clock.monotonic())
-        return failure
     except BaseException as raised:
-        error = type(raised).__name__
+        _tell_failed(source, settings, started, type(raised).__name__, None)
         raise
-    finally:
-        if error:
-            seconds = clock.monotonic() - started
-            tell(
-                settings.on_event,
-                LoginFailed(account=source.account, seconds=seconds, error=error, status=status),
-            )
+    if failure.error in (InvalidCredentials, LoginThrottled):
+        source.remember(failure, password, clock.monotonic())
+    _tell_failed(source, settings, started, failure.error.__name__, failure.fields.get("status"))
+    return failure
+
+
+def _tell_failed(source: TokenSource, settings: Settings, started: float, error: str, status: int | None) -> None:
+    seconds = settings.clock.monotonic() - started
+    tell(settings.on_event, LoginFailed(account=source.account, seconds=seconds, error=error, status=status))
 
 
 def _read(reply: Reply | Failure, url: str, password: Secret, settings: Settings) -> Token | Failure:

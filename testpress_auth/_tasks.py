@@ -19,11 +19,13 @@ _T = TypeVar("_T")
 def running_trio() -> Any:
     """Return the module trio if this thread is inside a trio run, else None."""
     trio = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            trio.lowlevel.current_trio_token()
-        except RuntimeError:
-            return None
+    lowlevel: Any = getattr(trio, "lowlevel", None)  # not there yet while another thread imports trio
+    if not hasattr(lowlevel, "current_trio_token"):
+        return None
+    try:
+        lowlevel.current_trio_token()
+    except RuntimeError:
+        return None
     return trio
 
 

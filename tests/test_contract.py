@@ -225,7 +225,9 @@ def test_a_server_error_at_the_login_is_tried_again(
 ) -> None:
     """L6: up to three sends in all, with a growing pause."""
     server.fail_logins(2, status=status)
-    assert caller(_clock=clock.local).get(me).status == 200
+    seen: list[Any] = []
+    assert caller(_clock=clock.local, on_event=seen.append).get(me).status == 200
+    assert [type(event) for event in seen] == [LoginStarted, LoginSucceeded]
     assert server.logins == 3
     assert len(clock.slept) == 2
     assert 0.2 < clock.slept[0] <= 0.5 <= clock.slept[1] <= 1
