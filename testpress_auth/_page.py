@@ -17,7 +17,7 @@ from ._login import LoginRequest
 from ._origin import Origin, belongs_on_https
 from ._pickling import check_travels
 from ._reply import Reply
-from ._settings import Options, Settings, environment
+from ._settings import Settings, environment
 from ._source import TokenSource
 from ._steps import AskPassword, Send, Sleep, Wait, drive
 from ._token import Login, Token
@@ -26,7 +26,7 @@ from .events import logger
 from .stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Self
 
 
 class Page:
@@ -53,11 +53,11 @@ class Page:
         self._take(Settings(username, password, **options), store, transport)
 
     @classmethod
-    def from_env(cls, **more: Unpack[Options]) -> Self:
+    def from_env(cls, **more: Any) -> Self:
         """Make one from TESTPRESS_USERNAME, _PASSWORD, _SUBDOMAIN or _BASE_URL, and _API_VERSION.
 
         Args:
-            **more: the rest of the constructor's arguments; they win over the environment.
+            **more: any of the constructor's arguments; they win over the environment.
 
         Raises:
             ConfigurationError: a variable that is needed is not set, or a value is wrong.

@@ -142,8 +142,8 @@ class Play:
 
     def foreign(self) -> None:
         url = f"{self.elsewhere.url}/file/"
-        for auth, get in ((self.by_requests, requests.get), (self.by_httpx, httpx.get)):
-            get(url, auth=auth, timeout=5)  # type: ignore[operator]
+        requests.get(url, auth=self.by_requests, timeout=5)
+        httpx.get(url, auth=self.by_httpx)
         self.server.fail_requests(1, status=302, headers={"Location": url})
         requests.get(self.url, auth=self.by_requests, timeout=5)
         with self.server._lock:
