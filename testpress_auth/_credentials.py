@@ -5,13 +5,16 @@ Keeps the password out of every repr. Must not know how or where it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Hashable
+from hashlib import blake2b
 from typing import Final
 
 from .errors import ConfigurationError
 
 _INSTEAD: Final = 'pass the password as str, or a callable that returns one: password=lambda: read("testpress")'
 
+_PROCESS_KEY: Final = os.urandom(32)
 _SURROGATE: Final = "holds a lone surrogate, which no UTF-8 text can: decode it properly first"
 
 
@@ -21,7 +24,7 @@ class Secret:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text  # or what a user gave instead, until it is refused
 
     def reveal(self) -> str:
         return self._text
@@ -81,19 +84,34 @@ class Credentials:
             return NotImplemented
         return self.username == other.username and self._source == other._source
 
-    def __hash__(self) -> int:
-        return hash((self.username, self._source))
+    __hash__ = None  # type: ignore[assignment]  # `key` is what a dictionary may keep
+
+    @property
+    def key(self) -> Hashable:
+        """What tells two accounts of one process apart (S5): the user name, and the password under a keyed hash (X2).
+
+        Raises:
+            ConfigurationError: the password is a callable that cannot be hashed.
+        """
+        if isinstance(self._source, Secret):
+            return self.username, blake2b(self._source.reveal().encode(), key=_PROCESS_KEY).digest()
+        try:
+            hash(self._source)
+        except TypeError:
+            raise ConfigurationError(
+                "password: with store=, pass a callable that has a hash, such as a function", setting="password"
+            ) from None
+        return self.username, self._source
 
     def __repr__(self) -> str:
         return f"Credentials(username={self.username!r})"
 
 
 def _checked_password(given: object) -> Secret:
-    secret = given if isinstance(given, Secret) else Secret(given) if isinstance(given, str) else None
-    kind = type(given).__name__
+    secret = given if isinstance(given, Secret) else Secret(given)  # type: ignore[arg-type]  # checked next
     del given  # no traceback's locals shall show it
-    if secret is None:
-        raise ConfigurationError(f"password is a {kind}: {_INSTEAD}", setting="password")
+    if not isinstance(secret.reveal(), str):
+        raise ConfigurationError(f"password is a {type(secret.reveal()).__name__}: {_INSTEAD}", setting="password")
     if not secret.reveal().strip():
         raise ConfigurationError(f"password is empty: {_INSTEAD}", setting="password")
     if not _is_encodable(secret):

@@ -34,6 +34,7 @@ from .events import (
 )
 
 _SENDS: Final = 3  # L6
+_PASSWORD_TAKES: Final = 60.0  # seconds
 Sender = Callable[[LoginRequest, float], Flow["Reply | Failure"]]
 Resender = Callable[[Any, Login], Flow[tuple[Any, bool]]]
 
@@ -50,28 +51,39 @@ def resend(refused: Any, login: Login) -> Flow[tuple[Any, bool]]:
     return answer
 
 
+def usable(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[Login | Failure]:
+    """Get a token to use now; one that is due is renewed ahead on the way (F2)."""
+    now = settings.clock.monotonic()
+    login = source.fresh(settings.policy, now)
+    if login is None:
+        return (yield from obtain(source, settings, send))
+    if now >= settings.policy.due_at(login):
+        yield from renew(source, settings, send)
+    return source.login or login
+
+
 def obtain(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[Login | Failure]:
-    """Get a usable token: another caller's, or by a login that all others wait for (S1 to S3)."""
-    clock = settings.clock
-    started, unanswered = clock.monotonic(), 0
+    """Get a fresh token: another caller's, or by a login that all others wait for (S1 to S3)."""
+    clock, unanswered = settings.clock, 0
+    waiting_since = clock.monotonic()
     while True:
         now = clock.monotonic()
         login = source.fresh(settings.policy, now)
         if login is not None:
             return login
-        flight, leads = source.join(now + settings.timeout)
+        flight, leads = source.join(now, _first_deadline(settings, now))
         if leads:
             return (yield from _lead(flight, source, settings, send))
-        yield Wait(flight=flight, seconds=flight.deadline + GRACE - now)
-        waited = clock.monotonic()
-        tell(settings.on_event, LoginAwaited(account=source.account, seconds=waited - now))
-        if flight.outcome is None and waited >= flight.deadline + GRACE:
-            source.settle(flight, Unsettled.HANDED_OVER)  # its leader has vanished
-        outcome = flight.outcome
-        if isinstance(outcome, (Login, Failure)):
-            return outcome
-        unanswered += outcome is Unsettled.UNANSWERED
-        if unanswered >= 2 or (outcome is Unsettled.UNKNOWN and waited > started + 2 * settings.timeout):
+        # Its deadline moves when it has its password: look again after what a login may take.
+        yield Wait(flight=flight, seconds=min(flight.deadline - now, settings.timeout) + GRACE)
+        if flight.outcome is None:
+            continue
+        waited, waiting_since = clock.monotonic() - waiting_since, clock.monotonic()
+        tell(settings.on_event, LoginAwaited(account=source.account, seconds=waited))
+        if isinstance(flight.outcome, (Login, Failure)):
+            return flight.outcome
+        unanswered += flight.outcome is Unsettled.UNANSWERED
+        if unanswered >= 2:
             why = "other callers' logins ended without an answer"
             return Failure(LoginUnavailable, f"login at {settings.login_url}: {why}")
 
@@ -81,7 +93,7 @@ def renew(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[
     before, now = source.login, settings.clock.monotonic()
     if before is None:
         return
-    flight, leads = source.join(now + settings.timeout)
+    flight, leads = source.join(now, _first_deadline(settings, now))
     if not leads:
         return
     tell(settings.on_event, RefreshScheduled(account=source.account, left=before.expires - now))
@@ -90,6 +102,11 @@ def renew(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[
     finally:
         if source.login is before:
             source.back_off(settings.clock.monotonic())
+
+
+def _first_deadline(settings: Settings, now: float) -> float:
+    """A login's deadline begins once the password is there; a callable that fetches it gets a minute of its own."""
+    return now + settings.timeout + (_PASSWORD_TAKES if settings.credentials.is_fetched else 0)
 
 
 def recover(
@@ -141,7 +158,7 @@ def _lead(
     """Log in on behalf of all who wait, and settle the flight whatever happens."""
     outcome: Login | Failure | Unsettled = Unsettled.HANDED_OVER
     try:
-        outcome = yield from _log_in(source, settings, send, 1 if ahead else _SENDS)
+        outcome = yield from _log_in(flight, source, settings, send, 1 if ahead else _SENDS)
         if isinstance(outcome, Failure) and not ahead:  # S2: another's login may have overtaken a slow one
             outcome = source.fresh(settings.policy, settings.clock.monotonic()) or outcome
         return outcome
@@ -157,7 +174,7 @@ def _lead(
         source.settle(flight, Unsettled.HANDED_OVER if failed_ahead else outcome)
 
 
-def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -> Flow[Login | Failure]:
+def _log_in(flight: Flight, source: TokenSource, settings: Settings, send: Sender, sends: int) -> Flow[Login | Failure]:
     """One login, unless a refusal is remembered (L7), in a bounded number of sends (L6)."""
     clock = settings.clock
     password: Secret = yield AskPassword()
@@ -167,6 +184,7 @@ def _log_in(source: TokenSource, settings: Settings, send: Sender, sends: int) -
         return remembered
     tell(settings.on_event, LoginStarted(account=source.account))
     url, deadline = settings.login_url, started + settings.timeout
+    flight.deadline = deadline
     request = login_request(url, source.username, password, settings.login_headers or {})
     number = 0
     try:

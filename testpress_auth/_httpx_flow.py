@@ -6,23 +6,24 @@ what httpx does to a flow: it closes it, without a word, when sending fails or a
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import httpx
 
-from . import _flow, _tasks
+from . import _flow
 from ._failure import Failure, unexpected
-from ._flow import Sender, obtain, recover, reject, renew
-from ._httpx_login import OneWay, answer_of, reply, take_in
+from ._flow import Sender, recover, reject, usable
+from ._httpx_login import OneWay, answer_of, causes, error_about, reply, request_of, take_in
 from ._login import LoginRequest
 from ._origin import Origin, belongs_on_https
 from ._page import Page
 from ._reply import Intake, Reply
 from ._single_flight import Unsettled
-from ._steps import Closed, Flow, Read
+from ._steps import Closed, Flow, Read, advance
 from ._token import Login
 
 _PORTS: Final = {"https": 443, "http": 80}
@@ -50,47 +51,60 @@ class HttpxFlow(Page):
                 login.accepted = login.accepted or response.status_code < 300
                 return
             conversation = self._after_401(request, response, login, [])
+        error: BaseException | None = None
         try:
             step = next(conversation)
             while True:
+                answer, error = None, None
                 try:
                     answer = (yield step) if isinstance(step, httpx.Request) else self._perform(step)
                 except GeneratorExit as closed:
-                    cause = closed.__context__  # what the client, or a hook of the user's, is raising
-                    fate = Unsettled.UNANSWERED if isinstance(cause, Exception) else Unsettled.HANDED_OVER
-                    _end(conversation, Closed(fate, cause))
+                    _end(conversation, closed.__context__)  # what the client, or a hook of the user's, is raising
                     raise
-                except BaseException as error:
-                    step = conversation.throw(error)
-                else:
-                    step = conversation.send(answer)
+                except BaseException as raised:
+                    error = raised
+                step = advance(conversation, answer, error)
         except StopIteration:
             return
+        finally:
+            error = None  # its traceback holds this frame
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Execute the flow for `httpx.AsyncClient`; a caller who must wait lets its event loop go on."""
+        return _Listening(partial(self._async_steps, request))
+
+    async def _async_steps(
+        self, request: httpx.Request, client: _Listening
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         conversation = self._begin(request)
         if isinstance(conversation, Login):
             login = conversation
-            response = yield request
+            try:
+                response = yield request
+            except GeneratorExit:
+                self._after_close(login, client.raising)
+                raise
             if response.status_code != 401:
                 login.accepted = login.accepted or response.status_code < 300
                 return
             conversation = self._after_401(request, response, login, [])
+        error: BaseException | None = None
         try:
             step = next(conversation)
             while True:
+                answer, error = None, None
                 try:
                     answer = (yield step) if isinstance(step, httpx.Request) else await self._aperform(step)
                 except GeneratorExit:
-                    _end(conversation, Closed(_tasks.fate()))
+                    _end(conversation, client.raising)
                     raise
-                except BaseException as error:
-                    step = conversation.throw(error)
-                else:
-                    step = conversation.send(answer)
+                except BaseException as raised:
+                    error = raised
+                step = advance(conversation, answer, error)
         except StopIteration:
             return
+        finally:
+            error = None  # its traceback holds this frame
 
     def _begin(self, request: httpx.Request) -> Login | Flow[None]:
         """The hot path: a valid token set, and the login it is of. Else the conversation that is needed."""
@@ -117,12 +131,7 @@ class HttpxFlow(Page):
         """From a request that has no usable token, or one that this caller is to renew, to its answer."""
         logins: list[httpx.Response] = []
         send = self._sender(logins)
-        login = self._source.fresh(self._settings.policy, self._now())
-        if login is None:
-            login = self._result((yield from obtain(self._source, self._settings, send)), request)
-        elif self._now() >= self._settings.policy.due_at(login):
-            yield from renew(self._source, self._settings, send)
-            login = self._source.login or login
+        login = self._result((yield from usable(self._source, self._settings, send)), request)
         request.headers["Authorization"] = login.header
         response = yield from self._sent(request, login)
         if response.status_code == 401:
@@ -134,6 +143,7 @@ class HttpxFlow(Page):
         self, request: httpx.Request, response: httpx.Response, login: Login, logins: list[httpx.Response]
     ) -> Flow[None]:
         last = response.request  # after redirects, another than the caller's
+        redirects = list(response.history)  # httpx forgets them when more is sent
         if _origin(last.url) in self._settings.allowed:
             carried = login if last.headers.get("Authorization") == login.header else None
             outcome = yield from recover(
@@ -149,6 +159,7 @@ class HttpxFlow(Page):
                 request.headers.pop("Authorization", None)  # X1: it will be the error's request
                 raise self._error(outcome, request)
             response = outcome
+            response.history = redirects + [each for each in response.history if each not in redirects]
         _leave_out(logins, response)
 
     def _resend(self, refused: httpx.Response, login: Login) -> Flow[tuple[httpx.Response, bool]]:
@@ -167,12 +178,18 @@ class HttpxFlow(Page):
             login.accepted = True
         return response
 
-    def _after_close(self, login: Login, cause: BaseException | None) -> None:
+    def _after_close(self, login: Login, raised: BaseException | None) -> None:
         """A user's hook that raised on a 401 (`raise_for_status`) still told us that the token was refused."""
-        if isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == 401:
-            request = cause.response.request
-            if request.headers.get("Authorization") == login.header and _origin(request.url) in self._settings.allowed:
-                reject(self._source, self._settings, login)
+        for error in causes(raised):
+            if isinstance(error, httpx.HTTPStatusError) and getattr(error.response, "status_code", 0) == 401:
+                request = request_of(error)
+                if request is not None and self._carried(request, login):
+                    reject(self._source, self._settings, login)
+                    return
+
+    def _carried(self, request: httpx.Request, login: Login) -> bool:
+        header = request.headers.get("Authorization")
+        return header == login.header and _origin(request.url) in self._settings.allowed
 
     def _sender(self, logins: list[httpx.Response]) -> Sender:
         """How the login is sent: by `client=` if there is one, else through the client that makes the call."""
@@ -193,31 +210,63 @@ class HttpxFlow(Page):
             yield Read(answer=response)
             return reply(response, intake)
         except httpx.HTTPError as error:  # reading the answer
+            login.forget()
             return answer_of(error, request.url, timeout, last=True)
         except Closed as closed:
             login.forget()
             if login.way.started_twice:
                 return unexpected(request.url, "a redirect, which is not followed")
-            if not isinstance(closed.cause, httpx.HTTPError):
+            about = error_about(login, closed.cause)
+            if about is None:
                 raise
-            return answer_of(closed.cause, request.url, timeout, last=True)
+            return answer_of(about, request.url, timeout, last=True)
 
     async def _aperform(self, step: Any) -> Any:
         raise NotImplementedError
 
 
 def _origin(url: httpx.URL) -> Origin:
-    return Origin(url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme, 0))
+    return Origin(url.scheme, url.raw_host.decode("ascii"), _PORTS.get(url.scheme, 0) if url.port is None else url.port)
 
 
 def _untouched(request: httpx.Request) -> Flow[None]:
     yield request
 
 
-def _end(conversation: Flow[None], closed: Closed) -> None:
-    """Tell a conversation that nothing more can be sent. What it raises then is not heard: the client is raising."""
+class _Listening(AsyncGenerator[httpx.Request, httpx.Response]):
+    """An async flow that hears what the client is raising when it closes the flow: the generator itself would not."""
+
+    __slots__ = ("_steps", "raising")
+
+    def __init__(self, steps: Callable[[_Listening], AsyncGenerator[httpx.Request, httpx.Response]]) -> None:
+        self.raising: BaseException | None = None
+        self._steps = steps(self)
+
+    def __anext__(self) -> Any:
+        return self._steps.__anext__()
+
+    def asend(self, value: Any) -> Any:
+        return self._steps.asend(value)
+
+    def athrow(self, *error: Any) -> Any:
+        return self._steps.athrow(*error)
+
+    async def aclose(self) -> None:
+        self.raising = sys.exc_info()[1]
+        try:
+            await self._steps.aclose()
+        finally:
+            self.raising = None
+
+
+def _end(conversation: Flow[None], raised: BaseException | None) -> None:
+    """Tell a conversation that no more can be sent, and why: an exception is a failure, a cancellation is not (S3).
+
+    What it raises then is not heard: the client is raising.
+    """
+    fate = Unsettled.UNANSWERED if isinstance(raised, Exception) else Unsettled.HANDED_OVER
     with suppress(Exception):
-        conversation.throw(closed)
+        conversation.throw(Closed(fate, raised))
     conversation.close()
 
 

@@ -56,7 +56,7 @@ class _Once(httpx.SyncByteStream, httpx.AsyncByteStream):
         is_read = reader.f_code in (httpx.Request.read.__code__, httpx.Request.aread.__code__)
         if self._started or (is_read and reader.f_locals["self"].url != httpx.URL(self.url)):
             self.started_twice = True
-            reason = "a redirect, which is not followed"
+            reason = "a redirect, or made the client's transport try again: a login is sent once"
             raise UnexpectedLoginResponse(
                 f"login at {self.url} answered {reason}", reason=reason, request=httpx.Request("POST", self.url)
             )
@@ -77,9 +77,10 @@ async def _one(content: bytes) -> AsyncIterator[bytes]:
 class _Taken(httpx.SyncByteStream, httpx.AsyncByteStream):
     """An answer's stream that ends when its intake has had enough."""
 
-    def __init__(self, inner: Any, intake: Intake) -> None:
+    def __init__(self, inner: Any, intake: Intake, *, fails_when_closed: bool) -> None:
         self._inner = inner
         self._intake = intake
+        self._fails_when_closed = fails_when_closed
 
     def __iter__(self) -> Iterator[bytes]:
         if self._intake.trouble is None:
@@ -91,17 +92,21 @@ class _Taken(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._intake.trouble is not None:
             return
-        enough = False
+        ended = 0
         try:
             async for chunk in self._inner:
-                if not enough and self._intake.takes(chunk):
+                if not ended and self._intake.takes(chunk):
                     yield chunk
-                elif not enough:
-                    enough = True
-                    # The next read fails then, which ends every generator below: trio wants none left unfinished.
+                    continue
+                ended += 1
+                if ended == 1:
                     await self._inner.aclose()
+                # On HTTP/1.1 the next read fails then, which ends every generator below: trio wants none left
+                # unfinished. Elsewhere it could wait for ever.
+                if not self._fails_when_closed or ended > 100:
+                    return
         except httpx.TransportError:
-            if not enough:
+            if not ended:
                 raise
 
     def close(self) -> None:
@@ -129,7 +134,8 @@ class TimeLeft(dict[str, float]):
 def take_in(response: httpx.Response, intake: Intake) -> None:
     """Put the intake between an answer and whoever reads it: the page, or httpx itself."""
     response.headers.pop("content-encoding", None)  # the intake has seen it; nothing is ever decoded
-    response.stream = _Taken(response.stream, intake)
+    http1 = response.http_version == "HTTP/1.1"
+    response.stream = _Taken(response.stream, intake, fails_when_closed=http1)
 
 
 def reply(response: httpx.Response, intake: Intake, *, last: bool = False) -> Reply:
@@ -155,6 +161,30 @@ def answer_of(error: Exception, url: str, timeout: float, *, last: bool) -> Repl
     if isinstance(error, httpx.TimeoutException):
         return timed_out(url, timeout)
     return unreachable(url, error, pause=None if last else 0.0)
+
+
+def error_about(request: httpx.Request, raised: BaseException | None) -> httpx.HTTPError | None:
+    """Find the client's own error about this very request in what is raised; a user's hook may have wrapped it."""
+    for error in causes(raised):
+        if isinstance(error, httpx.HTTPError) and request_of(error) is request:
+            return error
+    return None
+
+
+def causes(raised: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those it was raised from, or while handling."""
+    for _ in range(8):
+        if raised is None:
+            return
+        yield raised
+        raised = raised.__cause__ or raised.__context__
+
+
+def request_of(error: httpx.HTTPError) -> httpx.Request | None:
+    try:
+        return error.request
+    except RuntimeError:  # it was made without one
+        return None
 
 
 def _answer_refused_by_hook(response: httpx.Response, *, last: bool) -> Reply:

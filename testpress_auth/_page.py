@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import _tasks
 from ._credentials import Secret
 from ._failure import Failure
-from ._flow import obtain, renew
+from ._flow import renew, usable
 from ._login import LoginRequest
 from ._origin import Origin, belongs_on_https
 from ._pickling import check_travels
@@ -96,7 +96,7 @@ class Page:
         def make() -> TokenSource:
             return TokenSource(origin, credentials.username)
 
-        self._source: TokenSource = make() if store is None else store.source((origin, credentials), make)
+        self._source: TokenSource = make() if store is None else store.source((origin, credentials.key), make)
 
     def _fresh(self) -> Login | None:
         """Return the login to use, None if one must be made or waited for. The hot path: one read, one clock."""
@@ -137,7 +137,7 @@ class Page:
         login = self._fresh()
         if login is not None:
             return login
-        return self._result(drive(obtain(self._source, self._settings), self._perform), request)
+        return self._result(drive(usable(self._source, self._settings), self._perform), request)
 
     def _result(self, outcome: Login | Failure, request: Any = None) -> Login:
         if isinstance(outcome, Failure):
@@ -217,4 +217,4 @@ class Page:
 
 def hide(password: Any) -> Any:
     """Keep a password's text out of the frames that follow: crash reporters show their locals."""
-    return Secret(password) if isinstance(password, str) else password
+    return password if callable(password) or isinstance(password, Secret) else Secret(password)

@@ -60,7 +60,7 @@ class RefreshPolicy(Value):
     ignores_exp: bool
 
     def __init__(
-        self, leeway: float = 10.0, ahead: float = 0.8, jitter: float = 0.1, min_interval: float = 5.0
+        self, leeway: float = 10.0, ahead: float = 0.8, jitter: float = 0.05, min_interval: float = 5.0
     ) -> None:
         super().__init__(
             leeway=_within("leeway", leeway, 0, inf, "0 or more seconds"),

@@ -5,8 +5,9 @@ Knows requests, and nothing of when a login is due or what its answer means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -29,11 +30,26 @@ def post(session: requests.Session, request: LoginRequest, seconds: float) -> re
     The session prepares nothing, so netrc does not come in; its environment settings (proxies, CA bundle) count.
     `seconds` is what each phase gets the rest of (L4).
     """
-    body = request.body
-    prepared = requests.Request("POST", request.url, headers=request.headers, data=body.reveal().encode()).prepare()
+    body, pointed_to = request.body, ""
+
+    def hide_location(answer: requests.Response, **_: Any) -> None:
+        """A session reads all of a redirect's body to say where it would go next, unless it sees no Location."""
+        nonlocal pointed_to
+        pointed_to = answer.headers.pop("location", "")
+
+    prepared = requests.Request(
+        "POST",
+        request.url,
+        headers=request.headers,
+        data=body.reveal().encode(),
+        hooks={"response": hide_location},
+    ).prepare()
     settings = session.merge_environment_settings(request.url, {}, True, None, None)
     limit = Timeout(total=max(seconds, 0.001))
-    return session.send(prepared, allow_redirects=False, timeout=limit, **settings)  # type: ignore[arg-type]
+    answer = session.send(prepared, allow_redirects=False, timeout=limit, **settings)  # type: ignore[arg-type]
+    if pointed_to:
+        answer.headers["location"] = pointed_to
+    return answer
 
 
 def send_login(
@@ -43,7 +59,7 @@ def send_login(
     now = settings.clock.monotonic
     try:
         with opened(session) as way, post(way, request, deadline - now()) as response:
-            return _read(response, Intake(response.headers, deadline=deadline, now=now))
+            return _read(response, deadline, now)
     except requests.Timeout:
         return timed_out(request.url, settings.timeout)
     except (requests.RequestException, HTTPError) as error:
@@ -52,10 +68,10 @@ def send_login(
         return unreachable(request.url, error)
 
 
-def _read(response: requests.Response, intake: Intake) -> Reply:
-    content = bytearray()
+def _read(response: requests.Response, deadline: float, now: Callable[[], float]) -> Reply:
+    intake, content = Intake(response.headers, deadline=deadline, now=now), bytearray()
     if intake.trouble is None:
-        for chunk in _as_it_comes(response):
+        for chunk in _as_it_comes(response, deadline, now):
             if not intake.takes(chunk):
                 break
             content += chunk
@@ -69,11 +85,17 @@ def _read(response: requests.Response, intake: Intake) -> Reply:
     )
 
 
-def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
+def _as_it_comes(response: requests.Response, deadline: float, now: Callable[[], float]) -> Iterator[bytes]:
     """Yield what has arrived, and never wait for more than one byte: a chunk's rest could come past the deadline."""
     read1 = getattr(response.raw, "read1", None)
     if read1 is None:  # urllib3 before 2.1
         yield from response.iter_content(1)
         return
-    while chunk := read1(LARGEST_BODY):
+    socket = getattr(getattr(response.raw, "connection", None), "sock", None)
+    while True:
+        if socket is not None:
+            socket.settimeout(max(deadline - now(), 0.001))
+        chunk = read1(LARGEST_BODY)
+        if not chunk:
+            return
         yield chunk

@@ -3,8 +3,8 @@
 The first to `join` leads and must `settle`; all others hold the same flight and are called back when it is settled,
 each in its own way (a lock released, `call_soon_threadsafe`, `run_sync_soon`). A waiter then reads `outcome`, looks
 again at what it wanted, and joins anew if that is still missing. So a cancelled leader costs itself alone.
-A flight whose leader has vanished is settled by the first waiter that has waited past its deadline; one that a fork
-copied is nobody's. The one lock below guards assignments, is never held over a call, and is fresh after a fork.
+A flight whose leader has vanished is settled by the first that comes after its deadline; one that a fork copied is
+nobody's. The one lock below guards assignments, is never held over a call, and is fresh after a fork.
 
 Knows neither logins nor clients, starts no thread and no event loop.
 """
@@ -20,12 +20,13 @@ from typing import Any, Final
 
 GRACE: Final = 0.5  # seconds past its deadline that a flight is left alone (S2)
 
-lock = threading.Lock()
+# Re-entrant, for the garbage collector or a signal handler may close an abandoned flow while this thread holds it.
+lock = threading.RLock()
 
 
 def _renew_lock() -> None:
     global lock
-    lock = threading.Lock()
+    lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -37,7 +38,6 @@ class Unsettled(Enum):
 
     HANDED_OVER = "its leader was cancelled, or vanished: the next waiter takes over, without limit"
     UNANSWERED = "its leader failed in a way that tells the others nothing: after two of these a waiter gives up"
-    UNKNOWN = "one of the two; which, cannot be told: hand over for twice the deadline, then give up"
 
 
 class Flight:
@@ -80,14 +80,19 @@ class SingleFlight:
     def __init__(self) -> None:
         self._flight: Flight | None = None
 
-    def join(self, deadline: float) -> tuple[Flight, bool]:
-        """Return the flight under way and False, or a new one and True: then the caller leads it."""
+    def join(self, now: float, deadline: float) -> tuple[Flight, bool]:
+        """Return the flight under way and False, or a new one and True: then the caller leads it.
+
+        One whose leader has vanished is over: past its deadline and half a second, or led by another process.
+        """
         with lock:
             flight = self._flight
-            if flight is not None and flight.pid == os.getpid():
+            if flight is not None and flight.pid == os.getpid() and now < flight.deadline + GRACE:
                 return flight, False
-            self._flight = flight = Flight(deadline)
-            return flight, True
+            self._flight = new = Flight(deadline)
+        if flight is not None:
+            self.settle(flight, Unsettled.HANDED_OVER)
+        return new, True
 
     def settle(self, flight: Flight, outcome: Any) -> None:
         """Give a flight its outcome and call every waiter back. Only the first outcome counts."""

@@ -75,33 +75,48 @@ class Closed(Exception):
         self.cause = cause
 
 
+def advance(flow: Flow[_T], answer: Any, error: BaseException | None) -> Any:
+    """Give a flow a step's answer, or throw in what performing it raised; return the next step.
+
+    Called outside of any `except`: what the flow raises then must not have the client's exception as its context, for
+    that may hold the login's request (X1).
+    """
+    return flow.send(answer) if error is None else flow.throw(error)
+
+
 def drive(flow: Flow[_T], perform: Callable[[Any], Any]) -> _T:
     """Perform a flow's steps one by one and return its result. What `perform` raises is thrown into the flow."""
+    error: BaseException | None = None
     try:
         step = next(flow)
         while True:
+            answer, error = None, None
             try:
                 answer = perform(step)
-            except BaseException as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
+            except BaseException as raised:
+                error = raised
+            step = advance(flow, answer, error)
     except StopIteration as done:
         result: _T = done.value
         return result
+    finally:
+        error = None  # its traceback holds this frame
 
 
 async def adrive(flow: Flow[_T], perform: Callable[[Any], Awaitable[Any]]) -> _T:
     """The same for a task: it awaits `perform`."""
+    error: BaseException | None = None
     try:
         step = next(flow)
         while True:
+            answer, error = None, None
             try:
                 answer = await perform(step)
-            except BaseException as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
+            except BaseException as raised:
+                error = raised
+            step = advance(flow, answer, error)
     except StopIteration as done:
         result: _T = done.value
         return result
+    finally:
+        error = None  # its traceback holds this frame

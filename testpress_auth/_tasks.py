@@ -1,4 +1,4 @@
-"""How a task waits, sleeps, hands work to a thread, and tells whether it is being cancelled: on asyncio or trio.
+"""How a task waits, sleeps, and hands work to a thread or to another task: on asyncio or trio.
 
 Knows nothing of logins, and imports neither library before a task runs on it.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from math import inf
 from typing import Any, TypeVar
 
-from ._single_flight import Flight, Unsettled
+from ._single_flight import Flight
 
 _T = TypeVar("_T")
 
@@ -81,28 +80,15 @@ _spawned: set[Any] = set()  # an event loop holds its tasks weakly
 
 def spawn(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Run a coroutine beside the current task, if that can be: on asyncio. trio has no task without a nursery."""
-    if running_trio() is not None:
+    if running_trio() is not None or not in_event_loop():
         return False
     import asyncio
 
+    _spawned.difference_update([task for task in _spawned if task.get_loop().is_closed()])
     task = asyncio.ensure_future(work())
     _spawned.add(task)
     task.add_done_callback(_spawned.discard)
     return True
-
-
-def fate() -> Unsettled:
-    """Say what it means that this task's flow is being closed: a cancellation, or a failure elsewhere in the client."""
-    trio = running_trio()
-    if trio is not None:
-        cancelled = trio.current_effective_deadline() == -inf
-        return Unsettled.HANDED_OVER if cancelled else Unsettled.UNANSWERED
-    import asyncio
-
-    task = asyncio.current_task()
-    if task is None or sys.version_info < (3, 11):
-        return Unsettled.UNKNOWN
-    return Unsettled.HANDED_OVER if task.cancelling() else Unsettled.UNANSWERED
 
 
 def _call(schedule: Callable[..., object], *what: Any) -> None:

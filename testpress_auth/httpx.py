@@ -23,7 +23,7 @@ except ImportError as missing:
 
 from . import _tasks, errors
 from ._failure import Failure
-from ._flow import obtain, renew
+from ._flow import renew, usable
 from ._httpx_errors import (
     OWN,
     InvalidCredentials,
@@ -112,7 +112,7 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
         login = self._source.forget()
         if login is not None:
             with suppress(httpx.HTTPError), self._sync_client() as client:
-                client.send(self._logout_request(login), auth=None, follow_redirects=False)
+                client.send(self._logout_request(login), auth=None, follow_redirects=False, stream=True).close()
 
     async def atoken(self) -> Token:
         """Return a usable token, as `token` does, without blocking the event loop."""
@@ -132,7 +132,8 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
         if login is not None:
             with suppress(httpx.HTTPError):
                 async with self._async_client() as client:
-                    await client.send(self._logout_request(login), auth=None, follow_redirects=False)
+                    request = self._logout_request(login)
+                    await (await client.send(request, auth=None, follow_redirects=False, stream=True)).aclose()
 
     def _logout_request(self, login: Login) -> httpx.Request:
         return httpx.Request(
@@ -146,13 +147,17 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
         login = self._fresh()
         if login is not None:
             return login
-        return self._result(await adrive(obtain(self._source, self._settings), self._aperform))
+        return self._result(await adrive(usable(self._source, self._settings), self._aperform))
 
     def _renew(self) -> bool:
         """Renew ahead in the background where the login does not need the caller's client; else on the way (F2)."""
         if isinstance(self._transport, httpx.Client):
             return super()._renew()
-        return self._transport is not None and _tasks.spawn(self._arenew_here)
+        if self._transport is None or _tasks.running_trio() is not None:
+            return False
+        if not _tasks.spawn(self._arenew_here):
+            self._source.back_off(self._now())  # a sync call, which an AsyncClient cannot serve: the old token will do
+        return True
 
     async def _arenew_here(self) -> None:
         try:

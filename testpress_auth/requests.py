@@ -94,6 +94,7 @@ class TestpressJWTAuth(Page, AuthBase):
     def _take(self, settings: Any, store: Any, transport: Any) -> None:
         super()._take(settings, store, transport)
         self._prefix = f"{settings.origin}/"
+        self._hook = _Hook(self)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Set the token on a prepared request to the token's own origin; leave any other as it is (O1)."""
@@ -104,9 +105,10 @@ class TestpressJWTAuth(Page, AuthBase):
         if ours or self._claim(r):
             login = self._fresh() or self._logged_in(r)
             r.headers["Authorization"] = login.header
-            hooks = r.hooks["response"]
-            if not hooks or self._answered not in hooks:
-                hooks.insert(0, self._answered)
+            hooks = [self._hook]
+            if r.hooks["response"]:
+                hooks += [hook for hook in r.hooks["response"] if type(hook) is not _Hook]
+            r.hooks = {"response": hooks}  # anew, for copies of a prepared request share theirs
         return r
 
     def logout(self) -> None:
@@ -117,8 +119,7 @@ class TestpressJWTAuth(Page, AuthBase):
         login = self._source.forget()
         if login is None:
             return
-        headers = {"Authorization": login.header}
-        request = LoginRequest(url=self._settings.logout_url, headers=headers, body=Secret(""))
+        request = LoginRequest(url=self._settings.logout_url, headers={"Authorization": login.header}, body=Secret(""))
         with suppress(requests.RequestException), opened(self._transport) as session:
             post(session, request, self._settings.timeout).close()
 
@@ -134,12 +135,9 @@ class TestpressJWTAuth(Page, AuthBase):
         r.url = f"https://{authority.removesuffix(':80')}{slash}{rest}"
         return True
 
-    def _answered(self, response: requests.Response, **kwargs: Any) -> requests.Response:
-        """Look at each answer: requests calls this hook, before the user's own, also after each redirect."""
-        login = self._source.login
-        if response.status_code != 401 and (login is None or login.accepted):
-            return response
-        request = response.request
+    def _answered(self, response: requests.Response, kwargs: dict[str, Any]) -> requests.Response:
+        """Look at each answer to a request of ours, also after each redirect, before the user's own hooks do."""
+        request, login = response.request, self._source.login
         carried = login if login and request.headers.get("Authorization") is login.header else None
         if response.status_code != 401:
             if carried is not None and response.status_code < 300:
@@ -153,7 +151,8 @@ class TestpressJWTAuth(Page, AuthBase):
     def _replay(self, response: requests.Response, carried: Login | None, kwargs: dict[str, Any]) -> requests.Response:
         def perform(step: Any) -> Any:
             if isinstance(step, Read):
-                step.answer.content  # noqa: B018 (reads it, and frees its connection for the login and the replay)
+                with suppress(requests.RequestException):  # a 401 that breaks off is a 401 all the same
+                    step.answer.content  # noqa: B018 (reads it, and frees its connection for the login and the replay)
                 return step.answer.close()
             if isinstance(step, Resend):
                 return _resend(step.refused, step.login, kwargs)
@@ -170,11 +169,38 @@ class TestpressJWTAuth(Page, AuthBase):
 
     def _error(self, failure: Failure, request: Any = None) -> errors.TestpressAuthError:
         """The error's request is the caller's own; a copy if ours is in it: a refused token, our hook (X1)."""
-        if request is not None and self._answered in request.hooks["response"]:
+        if request is not None and self._hook in request.hooks["response"]:
             request = request.copy()
             request.headers.pop("Authorization", None)
-            request.hooks = {"response": [hook for hook in request.hooks["response"] if hook != self._answered]}
+            request.hooks = {"response": [hook for hook in request.hooks["response"] if hook is not self._hook]}
         return super()._error(failure, request)
+
+
+class _Hook:
+    """An auth object's response hook. A pickle or a deep copy of a request leaves the auth object behind (X1)."""
+
+    __slots__ = ("_auth",)
+
+    def __init__(self, auth: TestpressJWTAuth) -> None:
+        self._auth = auth
+
+    def __call__(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        if response.status_code != 401:
+            login = self._auth._source.login
+            if login is None or login.accepted:
+                return response
+        return self._auth._answered(response, kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _no_hook, ()
+
+
+def _no_hook() -> Callable[..., None]:
+    return _do_nothing
+
+
+def _do_nothing(response: requests.Response, **_: Any) -> None:
+    """Stand where the hook stood, in a request that came out of a pickle."""
 
 
 def _resend(refused: requests.Response, login: Login, kwargs: dict[str, Any]) -> tuple[requests.Response, bool]:

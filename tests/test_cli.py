@@ -194,7 +194,7 @@ def test_an_old_terminal_gets_words_for_the_marks_that_it_cannot_print() -> None
     assert raw.getvalue() == b"ok 1 login  FAIL"
 
 
-def _all_lead(self: SingleFlight, deadline: float) -> tuple[Flight, bool]:
+def _all_lead(self: SingleFlight, now: float, deadline: float) -> tuple[Flight, bool]:
     return Flight(deadline), True
 
 

@@ -57,8 +57,8 @@ def test_a_token_is_not_used_from_its_leeway_on(leeway: float, lifetime: float, 
     ("options", "draw", "due"),
     [
         pytest.param({}, 0.0, 1240.0, id="80 % of five minutes"),
-        pytest.param({}, 0.5, 1255.0, id="and half of the jitter"),
-        pytest.param({}, 1.0, 1270.0, id="and all of the jitter"),
+        pytest.param({}, 0.5, 1247.5, id="and half of the jitter"),
+        pytest.param({}, 1.0, 1255.0, id="and all of the jitter"),
         pytest.param({"jitter": 0}, 1.0, 1240.0, id="no jitter"),
         pytest.param({"ahead": 0.9, "jitter": 0.5}, 1.0, 1300.0, id="never later than its expiry"),
         pytest.param({"ahead": 0, "jitter": 0}, 0.0, 1000.0, id="at once"),
@@ -98,13 +98,13 @@ def test_on_rejection_ignores_exp_altogether() -> None:
 def test_policies_are_values() -> None:
     """F3."""
     policy = RefreshPolicy(leeway=30)
-    assert policy == RefreshPolicy(30.0, 0.8, 0.1, 5.0)
+    assert policy == RefreshPolicy(30.0, 0.8, 0.05, 5.0)
     assert policy != RefreshPolicy()
     assert RefreshPolicy() != RefreshPolicy.on_rejection()
     assert hash(policy) == hash(RefreshPolicy(leeway=30.0))
     with pytest.raises(AttributeError, match="frozen"):
         policy.leeway = 1.0  # type: ignore[misc]
-    assert repr(policy) == "RefreshPolicy(ahead=0.8, ignores_exp=False, jitter=0.1, leeway=30.0, min_interval=5.0)"
+    assert repr(policy) == "RefreshPolicy(ahead=0.8, ignores_exp=False, jitter=0.05, leeway=30.0, min_interval=5.0)"
 
 
 @pytest.mark.parametrize("policy", [RefreshPolicy(leeway=30), RefreshPolicy.on_rejection()], ids=repr)

@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from testpress_auth import _tasks
-from testpress_auth._single_flight import Unsettled
 
 
 def test_outside_of_any_loop_there_is_none() -> None:
@@ -42,13 +41,6 @@ def test_neither_loop_is_imported_to_look() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "False set()"
-
-
-@pytest.mark.anyio
-async def test_a_task_that_is_not_cancelled_has_failed() -> None:
-    """S3: on Python 3.10 asyncio does not tell."""
-    unknown = sys.version_info < (3, 11) and _tasks.running_trio() is None
-    assert _tasks.fate() is (Unsettled.UNKNOWN if unknown else Unsettled.UNANSWERED)
 
 
 @pytest.mark.anyio
