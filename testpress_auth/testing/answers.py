@@ -90,8 +90,9 @@ def method_not_allowed(method: str) -> Answer:
 
 def not_found() -> Answer:
     """Make Django's page for a path that no view has: HTML, because DRF never sees the request."""
+    head = '<html lang="en">\n<head>\n  <title>Not Found</title>\n</head>'
     text = "<h1>Not Found</h1><p>The requested resource was not found on this server.</p>"
-    return of_body(404, f"<!doctype html>\n<title>Not Found</title>\n{text}\n", {})
+    return of_body(404, f"\n<!doctype html>\n{head}\n<body>\n  {text}\n</body>\n</html>\n", {})
 
 
 def parallel_login() -> Answer:
@@ -104,7 +105,7 @@ def parallel_login() -> Answer:
 
 def throttled(seconds: float) -> Answer:
     """Make DRF's 429; `seconds` may have decimals in the text ("59.0"), not in `Retry-After`."""
-    text = f"Request was throttled. Expected available in {seconds} seconds."
+    text = f"Request was throttled. Expected available in {seconds} second{'' if seconds == 1 else 's'}."
     return of_body(429, {"detail": text}, {"Retry-After": str(math.ceil(seconds))})
 
 
@@ -115,8 +116,9 @@ def exam_page(url: str, query: str) -> Answer:
         url: absolute address of the list, without query.
         query: the request's query string.
     """
-    parameters = dict(parse_qsl(query))
-    asked = parameters.pop("page", "1")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    asked = dict(pairs).get("page", "1")
+    others = [(name, value) for name, value in pairs if name != "page"]
     last = math.ceil(EXAMS / PER_PAGE)
     page = int(asked) if asked.isdecimal() else 0
     if not 1 <= page <= last:
@@ -126,7 +128,8 @@ def exam_page(url: str, query: str) -> Answer:
         if not 1 <= number <= last:
             return None
         # DRF's link to the first page has no `page`.
-        rest = urlencode(sorted({**parameters, **({"page": str(number)} if number > 1 else {})}.items()))
+        page_field = [("page", str(number))] if number > 1 else []
+        rest = urlencode(sorted([*others, *page_field], key=lambda pair: pair[0]))
         return f"{url}?{rest}" if rest else url
 
     numbers = range((page - 1) * PER_PAGE + 1, min(page * PER_PAGE, EXAMS) + 1)

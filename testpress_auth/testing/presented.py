@@ -63,6 +63,8 @@ def _fields(content_type: str, body: bytes) -> Mapping[str, Any]:
         data = json.loads(body.decode())
     except ValueError as error:
         raise Refused(detail(400, f"JSON parse error - {error}")) from error
+    if data is None:
+        raise Refused(login_failed("No data provided"))
     if not isinstance(data, dict):
         kind = type(data).__name__
         raise Refused(login_failed(f"Invalid data. Expected a dictionary, but got {kind}."))
@@ -108,7 +110,10 @@ def claims_of(token: str, secret: bytes, now: float | None) -> Mapping[str, Any]
     if not hmac.compare_digest(signature.encode(), _signature(signed, secret).encode()):
         raise Refused(unauthorized("Error decoding signature."))
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
-    if now is not None and claims.get("exp", math.inf) <= now:
+    exp = claims.get("exp", math.inf)
+    if not isinstance(exp, (int, float)):
+        raise Refused(unauthorized("Error decoding signature."))
+    if now is not None and exp <= now:
         raise Refused(unauthorized("Signature has expired."))
     if not claims.get("username"):
         raise Refused(unauthorized("Invalid payload."))
