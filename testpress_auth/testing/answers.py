@@ -117,7 +117,7 @@ def exam_page(url: str, query: str) -> Answer:
         query: the request's query string.
     """
     pairs = parse_qsl(query, keep_blank_values=True)
-    asked = dict(pairs).get("page", "1")
+    asked = dict(pairs).get("page") or "1"
     others = [(name, value) for name, value in pairs if name != "page"]
     last = math.ceil(EXAMS / PER_PAGE)
     page = int(asked) if asked.isdecimal() else 0
