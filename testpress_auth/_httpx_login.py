@@ -131,11 +131,18 @@ class TimeLeft(dict[str, float]):
         return self._left() if key in self else default
 
 
-def take_in(response: httpx.Response, intake: Intake) -> None:
+def take_in(response: httpx.Response, intake: Intake, *, decoded: bool = False) -> None:
     """Put the intake between an answer and whoever reads it: the page, or httpx itself."""
-    response.headers.pop("content-encoding", None)  # the intake has seen it; nothing is ever decoded
+    if not decoded:
+        response.headers.pop("content-encoding", None)  # the intake has seen it
     http1 = response.http_version == "HTTP/1.1"
     response.stream = _Taken(response.stream, intake, fails_when_closed=http1)
+
+
+def limit(response: httpx.Response, *, deadline: float, now: Callable[[], float]) -> None:
+    """Have a refused answer, whose connection is wanted, cut short where it is too long or too slow."""
+    if not isinstance(response.stream, _Taken):
+        take_in(response, Intake({}, deadline=deadline, now=now), decoded=True)
 
 
 def reply(response: httpx.Response, intake: Intake, *, last: bool = False) -> Reply:

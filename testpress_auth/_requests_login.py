@@ -6,7 +6,7 @@ Knows requests, and nothing of when a login is due or what its answer means.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import requests
@@ -68,21 +68,34 @@ def send_login(
         return unreachable(request.url, error)
 
 
+def drain(response: requests.Response, deadline: float, now: Callable[[], float]) -> None:
+    """Read a refused answer, whose connection is wanted, and close it; what is too long or too slow is cut short."""
+    with suppress(requests.RequestException, HTTPError):  # a 401 that breaks off is a 401 all the same
+        response._content = _body(response, Intake({}, deadline=deadline, now=now), deadline, now)
+        response._content_consumed = True  # type: ignore[attr-defined]
+    response.close()
+
+
 def _read(response: requests.Response, deadline: float, now: Callable[[], float]) -> Reply:
-    intake, content = Intake(response.headers, deadline=deadline, now=now), bytearray()
-    if intake.trouble is None:
-        for chunk in _as_it_comes(response, deadline, now):
-            if not intake.takes(chunk):
-                break
-            content += chunk
+    intake = Intake(response.headers, deadline=deadline, now=now)
+    body = _body(response, intake, deadline, now) if intake.trouble is None else b""
     return Reply(
         status=response.status_code,
         headers=response.headers,
-        body=bytes(content),
+        body=body,
         trouble=intake.trouble,
         late=intake.late,
         last=False,
     )
+
+
+def _body(response: requests.Response, intake: Intake, deadline: float, now: Callable[[], float]) -> bytes:
+    content = bytearray()
+    for chunk in _as_it_comes(response, deadline, now):
+        if not intake.takes(chunk):
+            break
+        content += chunk
+    return bytes(content)
 
 
 def _as_it_comes(response: requests.Response, deadline: float, now: Callable[[], float]) -> Iterator[bytes]:
@@ -91,11 +104,12 @@ def _as_it_comes(response: requests.Response, deadline: float, now: Callable[[],
     if read1 is None:  # urllib3 before 2.1
         yield from response.iter_content(1)
         return
-    socket = getattr(getattr(response.raw, "connection", None), "sock", None)
     while True:
+        # Asked for anew each time: with its last byte read, the connection is the pool's again.
+        socket = getattr(getattr(response.raw, "connection", None), "sock", None)
         if socket is not None:
             socket.settimeout(max(deadline - now(), 0.001))
-        chunk = read1(LARGEST_BODY)
+        chunk = read1(LARGEST_BODY, decode_content=True)
         if not chunk:
             return
         yield chunk

@@ -22,7 +22,7 @@ except ImportError as missing:
     raise ImportError("httpx is not installed: pip install 'testpress-auth[httpx]'") from missing
 
 from . import _tasks, errors
-from ._failure import Failure
+from ._failure import Failure, timed_out
 from ._flow import renew, usable
 from ._httpx_errors import (
     OWN,
@@ -34,7 +34,7 @@ from ._httpx_errors import (
     UnexpectedLoginResponse,
 )
 from ._httpx_flow import HttpxFlow
-from ._httpx_login import OneWay, TimeLeft, answer_of, reply, take_in
+from ._httpx_login import OneWay, TimeLeft, answer_of, limit, reply, take_in
 from ._login import LoginRequest
 from ._page import hide
 from ._policy import SYSTEM
@@ -166,11 +166,18 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
             logger.warning("renewing ahead failed: %s", type(error).__name__)
 
     def _perform(self, step: Any) -> Any:
-        return step.answer.read() if isinstance(step, Read) else super()._perform(step)
+        if isinstance(step, Read):
+            self._limit(step.answer)
+            return step.answer.read()
+        return super()._perform(step)
+
+    def _limit(self, answer: httpx.Response) -> None:
+        limit(answer, deadline=self._now() + self._settings.timeout, now=self._now)
 
     async def _aperform(self, step: Any) -> Any:
         """Perform one step in this task."""
         if isinstance(step, Read):
+            self._limit(step.answer)
             return await step.answer.aread()
         if isinstance(step, Send):
             return await self._asend_login(step.request, step.deadline)
@@ -195,7 +202,7 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
                 response.read()
                 return reply(response, intake)
         except httpx.HTTPError as error:
-            return answer_of(error, request.url, self._settings.timeout, last=False)
+            return self._failed_to_send(error, request, deadline)
 
     async def _asend_login(self, request: LoginRequest, deadline: float) -> Reply | Failure:
         login = OneWay(request, TimeLeft(deadline, self._now))
@@ -208,7 +215,12 @@ class TestpressJWTAuth(HttpxFlow, httpx.Auth):
                     await response.aread()
                     return reply(response, intake)
         except httpx.HTTPError as error:
-            return answer_of(error, request.url, self._settings.timeout, last=False)
+            return self._failed_to_send(error, request, deadline)
+
+    def _failed_to_send(self, error: httpx.HTTPError, request: LoginRequest, deadline: float) -> Reply | Failure:
+        if self._now() >= deadline and not isinstance(error, httpx.HTTPStatusError):
+            return timed_out(request.url, self._settings.timeout)
+        return answer_of(error, request.url, self._settings.timeout, last=False)
 
     def _sync_client(self) -> AbstractContextManager[httpx.Client]:
         if isinstance(self._transport, httpx.AsyncClient):

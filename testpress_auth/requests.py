@@ -34,7 +34,7 @@ from ._requests_errors import (
     TestpressAuthError,
     UnexpectedLoginResponse,
 )
-from ._requests_login import opened, post, send_login
+from ._requests_login import drain, opened, post, send_login
 from ._steps import Read, Resend, drive
 from ._token import Login
 from .errors import ConfigurationError
@@ -151,9 +151,7 @@ class TestpressJWTAuth(Page, AuthBase):
     def _replay(self, response: requests.Response, carried: Login | None, kwargs: dict[str, Any]) -> requests.Response:
         def perform(step: Any) -> Any:
             if isinstance(step, Read):
-                with suppress(requests.RequestException):  # a 401 that breaks off is a 401 all the same
-                    step.answer.content  # noqa: B018 (reads it, and frees its connection for the login and the replay)
-                return step.answer.close()
+                return drain(step.answer, self._now() + self._settings.timeout, self._now)
             if isinstance(step, Resend):
                 return _resend(step.refused, step.login, kwargs)
             return self._perform(step)
