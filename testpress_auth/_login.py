@@ -142,7 +142,9 @@ def _scrub(text: str, password: Secret) -> str:
     from html import unescape  # here, for it is slow to import: Django's templates escape what they echo
 
     text = _printable(unescape(text))
-    for form in {password.reveal(), password.reveal().strip(), _printable(password.reveal())}:
+    secret = password.reveal()
+    escaped = [json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)]
+    for form in {secret, secret.strip(), _printable(secret), *escaped}:
         text = text.replace(form, "***")
         if form in unquote(text) or form in unquote_plus(text):
             return "(a text that repeats the password)"

@@ -46,7 +46,7 @@ def origin_of(url: str) -> Origin | None:
         scheme, host, port = parts.scheme, parts.hostname, parts.port
     except ValueError:
         return None
-    if scheme not in _DEFAULT_PORTS or not host:
+    if scheme not in _DEFAULT_PORTS or not host or port == 0:
         return None
     authority = parts.netloc.rpartition("@")[2]
     if "[" in parts.netloc and not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?", authority):

@@ -108,7 +108,8 @@ def _as_it_comes(response: requests.Response, deadline: float, now: Callable[[],
         # Asked for anew each time: with its last byte read, the connection is the pool's again.
         socket = getattr(getattr(response.raw, "connection", None), "sock", None)
         if socket is not None:
-            socket.settimeout(max(deadline - now(), 0.001))
+            left = max(deadline - now(), 0.001)
+            socket.settimeout(min(socket.gettimeout() or left, left))
         chunk = read1(LARGEST_BODY, decode_content=True)
         if not chunk:
             return

@@ -5,6 +5,7 @@ Knows requests, and how a refused request is sent again there. When to log in is
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -132,7 +133,7 @@ class TestpressJWTAuth(Page, AuthBase):
         if origin is None or not belongs_on_https(origin, self._settings.allowed):
             return False
         authority, slash, rest = url[len("http://") :].partition("/")
-        r.url = f"https://{authority.removesuffix(':80')}{slash}{rest}"
+        r.url = f"https://{re.sub(':[0-9]*$', '', authority)}{slash}{rest}"
         return True
 
     def _answered(self, response: requests.Response, kwargs: dict[str, Any]) -> requests.Response:

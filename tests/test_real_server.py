@@ -23,6 +23,8 @@ from .clients import CALLERS, Answer, Caller, Open, opener
 from .clock import ManualClock
 from .real.process import RealServer
 
+pytestmark = pytest.mark.slow  # a process of Django's own, and as many requests again
+
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[RealServer]:
