@@ -53,7 +53,7 @@ __all__ = [
     "__version__",
 ]
 
-if not TYPE_CHECKING:  # type checkers would take any name for good
+if not TYPE_CHECKING:  # pragma: no branch (always so at run time; type checkers would take any name for good)
 
     def __getattr__(name):
         if name not in __all__:
