@@ -655,7 +655,7 @@ class AccountMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     ("examples", "steps"),
     [
-        pytest.param(40, 40, id="few"),
+        pytest.param(15, 30, id="few"),
         pytest.param(300, 60, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
