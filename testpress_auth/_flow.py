@@ -53,13 +53,9 @@ def resend(refused: Any, login: Login) -> Flow[tuple[Any, bool]]:
 
 def usable(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[Login | Failure]:
     """Get a token to use now; one that is due is renewed ahead on the way (F2)."""
-    now = settings.clock.monotonic()
-    login = source.fresh(settings.policy, now)
-    if login is None:
-        return (yield from obtain(source, settings, send))
-    if now >= settings.policy.due_at(login):
+    if source.fresh(settings.policy, settings.clock.monotonic()) is not None:
         yield from renew(source, settings, send)
-    return source.login or login
+    return (yield from obtain(source, settings, send))
 
 
 def obtain(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[Login | Failure]:
@@ -80,7 +76,7 @@ def obtain(source: TokenSource, settings: Settings, send: Sender = send) -> Flow
             continue
         waited, waiting_since = clock.monotonic() - waiting_since, clock.monotonic()
         tell(settings.on_event, LoginAwaited(account=source.account, seconds=waited))
-        if isinstance(flight.outcome, (Login, Failure)):
+        if isinstance(flight.outcome, Failure):
             return flight.outcome
         unanswered += flight.outcome is Unsettled.UNANSWERED
         if unanswered >= 2:
@@ -91,8 +87,8 @@ def obtain(source: TokenSource, settings: Settings, send: Sender = send) -> Flow
 def renew(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[None]:
     """Log in ahead, while the token is still good, unless somebody does already. Nobody notices a failure (F2)."""
     before, now = source.login, settings.clock.monotonic()
-    if before is None:
-        return
+    if before is None or now < settings.policy.due_at(before):
+        return  # another's login came before this one's thread did
     flight, leads = source.join(now, _first_deadline(settings, now))
     if not leads:
         return
@@ -201,6 +197,8 @@ def _log_in(flight: Flight, source: TokenSource, settings: Settings, send: Sende
             if number >= sends or pause is None or clock.monotonic() + pause >= deadline:
                 break
             yield Sleep(seconds=pause)
+            if clock.monotonic() >= deadline:  # it slept in
+                break
     except BaseException as raised:
         _tell_failed(source, settings, started, type(raised).__name__, None)
         raise
@@ -238,11 +236,11 @@ def _installed(
     sent_at: float,
     sent: float,
 ) -> Login:
-    lifetime = time_left(token, date=date, sent=sent)
+    lifetime = time_left(token, date=date, sent=sent, took=settings.clock.monotonic() - sent_at)
     if lifetime is None and token.expires_at is not None and not source.warned:
         source.warned = True  # T4
         logger.warning(
-            "the server gives account %s tokens that have expired already: their exp is ignored",
+            "the server gives account %s tokens that have expired already, or all but, when they arrive: their exp is ignored",
             source.account,
         )
     login = source.install(token, sent_at=sent_at, lifetime=lifetime)

@@ -143,8 +143,10 @@ def _scrub(text: str, password: Secret) -> str:
 
     text = _printable(unescape(text))
     secret = password.reveal()
-    escaped = [json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)]
-    for form in {secret, secret.strip(), _printable(secret), *escaped}:
+    visible = _printable(secret)
+    plain = {secret, secret.strip(), visible, visible.strip()}
+    escaped = {json.dumps(form, ensure_ascii=ascii)[1:-1] for form in plain for ascii in (True, False)}
+    for form in plain | escaped:
         text = text.replace(form, "***")
         if form in unquote(text) or form in unquote_plus(text):
             return "(a text that repeats the password)"

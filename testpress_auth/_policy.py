@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from math import floor, inf
+from typing import Final
 
 from ._token import Login, Token, seconds
 from ._value import Value
 from .errors import ConfigurationError
+
+
+_LARGEST_LEEWAY: Final = 0.1  # of a token's lifetime (F1)
 
 
 class Clock(Value):
@@ -82,7 +86,7 @@ class RefreshPolicy(Value):
 
     def stale_at(self, login: Login) -> float:
         """Return the monotonic second from which nobody may use this login's token (F1)."""
-        return inf if self.ignores_exp else login.expires - min(self.leeway, login.lifetime / 10)
+        return inf if self.ignores_exp else login.expires - min(self.leeway, login.lifetime * _LARGEST_LEEWAY)
 
     def due_at(self, login: Login) -> float:
         """Return the monotonic second from which its token is to be renewed ahead (F2); inf for never."""
@@ -91,15 +95,17 @@ class RefreshPolicy(Value):
         return login.sent_at + login.lifetime * min(self.ahead + self.jitter * login.draw, 1.0)
 
 
-def time_left(token: Token, *, date: float | None, sent: float) -> float | None:
+def time_left(token: Token, *, date: float | None, sent: float, took: float = 0.0) -> float | None:
     """Return the seconds a fresh token has left from the moment its login was sent (T3).
 
-    None where no expiry is usable: there is none that counts (T2), or it is past already (T4).
+    None where no expiry is usable: there is none that counts (T2), or it is past when the token arrives, or so near
+    that nobody could use it (T4, F1).
 
     Args:
         token: the token.
         date: the `Date` of the login's answer in Unix seconds (RFC 9110 section 6.6.1), if it had one.
         sent: this machine's own clock at that moment, in Unix seconds.
+        took: the seconds from then until the token was there.
     """
     if token.expires_at is None:
         return None
@@ -109,7 +115,7 @@ def time_left(token: Token, *, date: float | None, sent: float) -> float | None:
     else:
         left = token.expires_at - floor(server)
         left = max(left - 1, left / 2)
-    return left if left > 0 else None
+    return left if took < left * (1 - _LARGEST_LEEWAY) else None
 
 
 def _within(setting: str, value: float, least: float, most: float, meaning: str) -> float:

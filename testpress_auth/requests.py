@@ -132,8 +132,7 @@ class TestpressJWTAuth(Page, AuthBase):
             return True
         if origin is None or not belongs_on_https(origin, self._settings.allowed):
             return False
-        authority, slash, rest = url[len("http://") :].partition("/")
-        r.url = f"https://{re.sub(':[0-9]*$', '', authority)}{slash}{rest}"
+        r.url = re.sub("(?i)^http://([^/?#]*?)(:[0-9]*)?(?=[/?#]|$)", r"https://\1", url)
         return True
 
     def _answered(self, response: requests.Response, kwargs: dict[str, Any]) -> requests.Response:

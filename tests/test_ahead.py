@@ -16,6 +16,7 @@ import requests
 import testpress_auth.httpx
 import testpress_auth.requests
 from testpress_auth import LoginFailed, LoginSucceeded, RefreshPolicy, RefreshScheduled
+from testpress_auth._flow import renew
 from testpress_auth.testing import StandInServer
 
 from .clock import ManualClock
@@ -124,6 +125,12 @@ def test_who_runs_out_of_token_during_a_failing_renewal_logs_in_itself(
     assert get(auth, me) == 200
     settled()
     assert server.logins == 3
+
+
+def test_a_renewal_that_starts_late_leaves_the_token_that_came_first(auth: RequestsAuth, me: str) -> None:
+    """F2: its thread may begin when another's login has ended already."""
+    get(auth, me)
+    assert list(renew(auth._source, auth._settings)) == []
 
 
 def test_a_renewal_whose_password_cannot_be_fetched_is_a_warning(

@@ -229,6 +229,14 @@ def test_an_exp_that_is_past_on_a_fresh_token_is_no_expiry(
     assert time_left(token(exp=ISSUED - past, **claims), date=date, sent=sent) is None
 
 
+@pytest.mark.parametrize("took", [271, 300, 4000])
+def test_a_token_that_is_used_up_when_it_arrives_has_no_usable_expiry(took: float) -> None:
+    """T4, F1: else everyone who waited for it would log in again, and find the same."""
+    fresh = token(exp=ISSUED + 300, iat=ISSUED)
+    assert time_left(fresh, date=None, sent=float(ISSUED), took=took) is None
+    assert time_left(fresh, date=None, sent=float(ISSUED), took=269) == 300
+
+
 def test_the_documented_sample_token_of_2015_has_no_usable_expiry_today() -> None:
     """T4."""
     assert time_left(token(exp=1_447_833_229), date=float(ISSUED), sent=float(ISSUED)) is None
