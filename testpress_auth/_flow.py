@@ -240,7 +240,7 @@ def _installed(
     if lifetime is None and token.expires_at is not None and not source.warned:
         source.warned = True  # T4
         logger.warning(
-            "the server gives account %s tokens that have expired already, or all but, when they arrive: their exp is ignored",
+            "the server gives account %s tokens that have expired already, or all but: their exp is ignored",
             source.account,
         )
     login = source.install(token, sent_at=sent_at, lifetime=lifetime)

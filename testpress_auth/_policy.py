@@ -15,7 +15,6 @@ from ._token import Login, Token, seconds
 from ._value import Value
 from .errors import ConfigurationError
 
-
 _LARGEST_LEEWAY: Final = 0.1  # of a token's lifetime (F1)
 
 
