@@ -6,7 +6,10 @@ Knows nothing of tokens: it hands out what a page's `make` builds, once per acco
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class MemoryStore:
@@ -23,16 +26,21 @@ class MemoryStore:
 
     __slots__ = ("__weakref__", "_sources")
 
-    def __init__(self) -> None:
-        self._sources: dict[Hashable, Any] = {}
+    _sources: dict[Hashable, Any]
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        store = super().__new__(cls)  # not in `__init__`: a user's own store may not call ours
+        store._sources = {}
+        return store
 
     def source(self, account: Hashable, make: Callable[[], Any]) -> Any:
         """Return the account's token source, made at the first asking. (`setdefault` is atomic: no lock to fork.)"""
         found = self._sources.get(account)
         return found if found is not None else self._sources.setdefault(account, make())
 
-    def __reduce__(self) -> tuple[type[MemoryStore], tuple[()]]:
-        return MemoryStore, ()
+    def __getstate__(self) -> Any:
+        """Leave the sources out; what a subclass keeps in its `__dict__` travels."""
+        return getattr(self, "__dict__", None)
 
     def __repr__(self) -> str:
         return f"<MemoryStore of {len(self._sources)} accounts>"

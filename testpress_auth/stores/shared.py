@@ -28,8 +28,6 @@ class TokenStore(MemoryStore):
     `testpress_auth.testing.StoreConformance` is a test suite for such a store.
     """
 
-    __slots__ = ()
-
     def load(self, key: str) -> tuple[str, float | None] | None:
         """Return the value under `key` and the seconds it has left, None for nothing there.
 
