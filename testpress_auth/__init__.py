@@ -26,14 +26,19 @@ if TYPE_CHECKING:
         LoginStarted,
         LoginSucceeded,
         RefreshScheduled,
+        StoreUnavailable,
         TokenRejected,
         TokenReused,
     )
+    from .stores.file import FileStore
     from .stores.memory import MemoryStore
+    from .stores.redis import RedisStore
+    from .stores.shared import TokenStore
 
 __all__ = [
     "ConfigurationError",
     "Event",
+    "FileStore",
     "InvalidCredentials",
     "LoginAwaited",
     "LoginFailed",
@@ -43,12 +48,15 @@ __all__ = [
     "LoginTimeout",
     "LoginUnavailable",
     "MemoryStore",
+    "RedisStore",
     "RefreshPolicy",
     "RefreshScheduled",
+    "StoreUnavailable",
     "TestpressAuthError",
     "Token",
     "TokenRejected",
     "TokenReused",
+    "TokenStore",
     "UnexpectedLoginResponse",
     "__version__",
 ]
@@ -63,7 +71,14 @@ if not TYPE_CHECKING:  # pragma: no branch (always so at run time; type checkers
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
         from importlib import import_module
 
-        homes = {"Token": "_token", "RefreshPolicy": "_policy", "MemoryStore": "stores.memory"}
+        homes = {
+            "Token": "_token",
+            "RefreshPolicy": "_policy",
+            "FileStore": "stores.file",
+            "MemoryStore": "stores.memory",
+            "RedisStore": "stores.redis",
+            "TokenStore": "stores.shared",
+        }
         for home in [homes[name]] if name in homes else ["errors", "events"]:
             module = import_module(f".{home}", __name__)
             if hasattr(module, name):

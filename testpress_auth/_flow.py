@@ -7,11 +7,13 @@ own; an exception thrown in means that the step ended without an answer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from random import random
 from typing import Any, Final
 
 from ._credentials import Secret
 from ._failure import Failure
+from ._fleet import discard, log_in_once
 from ._login import LoginRequest, login_request, read_reply
 from ._policy import time_left
 from ._reply import Reply, http_date
@@ -35,6 +37,7 @@ from .events import (
 
 _SENDS: Final = 3  # L6
 _PASSWORD_TAKES: Final = 60.0  # seconds
+_LOOK_AGAIN: Final = 2.0  # seconds at most, until another process's renewal is looked for
 Sender = Callable[[LoginRequest, float], Flow["Reply | Failure"]]
 Resender = Callable[[Any, Login], Flow[tuple[Any, bool]]]
 
@@ -69,7 +72,9 @@ def obtain(source: TokenSource, settings: Settings, send: Sender = send) -> Flow
             return login
         flight, leads = source.join(now, _first_deadline(settings, now))
         if leads:
-            return (yield from _lead(flight, source, settings, send))
+            outcome = yield from _lead(flight, source, settings, send)
+            assert outcome is not None  # noqa: S101 (for the type checker: only a renewal ahead leaves it to others)
+            return outcome
         # Its deadline moves when it has its password: look again after what a login may take.
         yield Wait(flight=flight, seconds=min(flight.deadline - now, settings.timeout) + GRACE)
         if flight.outcome is None:
@@ -93,11 +98,16 @@ def renew(source: TokenSource, settings: Settings, send: Sender = send) -> Flow[
     if not leads:
         return
     tell(settings.on_event, RefreshScheduled(account=source.account, left=before.expires - now))
+    outcome: Login | Failure | Unsettled | None = Unsettled.UNANSWERED
     try:
-        yield from _lead(flight, source, settings, send, ahead=True)
+        outcome = yield from _lead(flight, source, settings, send, ahead=True)
     finally:
         if source.login is before:
-            source.back_off(settings.clock.monotonic())
+            now = settings.clock.monotonic()
+            if outcome is None:  # another process is at it: look again soon for what it brought
+                source.pause_ahead(now, min(_LOOK_AGAIN, before.lifetime / 20))
+            else:
+                source.back_off(now)
 
 
 def _first_deadline(settings: Settings, now: float) -> float:
@@ -121,8 +131,10 @@ def recover(
     which is the 401 itself where nothing (more) is sent.
     """
     for _ in range(2):
-        stays = carried is not None and reject(source, settings, carried) is None
-        if stays or not replayable:
+        dropped = carried is not None and reject(source, settings, carried)
+        if carried is not None and dropped:
+            yield from discard(source, settings, carried)
+        if dropped is None or not replayable:
             return answer
         yield Read(answer=answer)
         login: Login | Failure | None = source.fresh(settings.policy, settings.clock.monotonic())
@@ -150,11 +162,12 @@ def reject(source: TokenSource, settings: Settings, login: Login) -> bool | None
 
 def _lead(
     flight: Flight, source: TokenSource, settings: Settings, send: Sender, *, ahead: bool = False
-) -> Flow[Login | Failure]:
-    """Log in on behalf of all who wait, and settle the flight whatever happens."""
-    outcome: Login | Failure | Unsettled = Unsettled.HANDED_OVER
+) -> Flow[Login | Failure | None]:
+    """Log in on behalf of all who wait, and settle the flight whatever happens. None: another process is at it."""
+    outcome: Login | Failure | Unsettled | None = None
     try:
-        outcome = yield from _log_in(flight, source, settings, send, 1 if ahead else _SENDS)
+        log_in = _log_in(flight, source, settings, send, 1 if ahead else _SENDS)
+        outcome = yield from log_in_once(flight, source, settings, log_in, _first_deadline(settings, 0.0), ahead=ahead)
         if isinstance(outcome, Failure) and not ahead:  # S2: another's login may have overtaken a slow one
             outcome = source.fresh(settings.policy, settings.clock.monotonic()) or outcome
         return outcome
@@ -167,7 +180,7 @@ def _lead(
     finally:
         # Who waits for a renewal ahead has run out of token meanwhile: one try ahead does not speak for a login.
         failed_ahead = ahead and not isinstance(outcome, Login)
-        source.settle(flight, Unsettled.HANDED_OVER if failed_ahead else outcome)
+        source.settle(flight, Unsettled.HANDED_OVER if failed_ahead or outcome is None else outcome)
 
 
 def _log_in(flight: Flight, source: TokenSource, settings: Settings, send: Sender, sends: int) -> Flow[Login | Failure]:
@@ -243,7 +256,8 @@ def _installed(
             "the server gives account %s tokens that have expired already, or all but: their exp is ignored",
             source.account,
         )
-    login = source.install(token, sent_at=sent_at, lifetime=lifetime)
+    login = Login(token, sent_at=sent_at, lifetime=inf if lifetime is None else lifetime)
+    source.install(login)
     seconds = settings.clock.monotonic() - started
     tell(settings.on_event, LoginSucceeded(account=source.account, seconds=seconds, lifetime=lifetime))
     return login

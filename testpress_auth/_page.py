@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import _tasks
 from ._credentials import Secret
 from ._failure import Failure
+from ._fleet import forget
 from ._flow import renew, usable
 from ._login import LoginRequest
 from ._origin import Origin, belongs_on_https
 from ._pickling import check_travels
 from ._reply import Reply
 from ._settings import Settings, environment
+from ._shared import Shared
 from ._source import TokenSource
-from ._steps import AskPassword, Send, Sleep, Wait, drive
+from ._steps import AskPassword, Send, Sleep, UseStore, Wait, drive
 from ._token import Login, Token
 from .errors import ConfigurationError, TestpressAuthError
 from .events import logger
 from .stores.memory import MemoryStore
+from .stores.shared import TokenStore
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -82,7 +85,11 @@ class Page:
 
     def invalidate(self) -> None:
         """Forget the token and any remembered failure: the next call logs in."""
-        self._source.forget()
+        self._forget()
+
+    def _forget(self) -> Login | None:
+        """Drop the token here and, if it is still ours, in a shared store; return its login."""
+        return drive(forget(self._source, self._settings), self._perform)
 
     def _take(self, settings: Settings, store: MemoryStore | None, transport: Any) -> None:
         self._settings = settings
@@ -94,7 +101,8 @@ class Page:
         origin, credentials = settings.origin, settings.credentials
 
         def make() -> TokenSource:
-            return TokenSource(origin, credentials.username)
+            shared = Shared(store, origin, credentials.username) if isinstance(store, TokenStore) else None
+            return TokenSource(origin, credentials.username, shared)
 
         self._source: TokenSource = make() if store is None else store.source((origin, credentials.key), make)
 
@@ -150,6 +158,8 @@ class Page:
             return self._send_login(step.request, step.deadline)
         if isinstance(step, AskPassword):
             return self._settings.credentials.password()
+        if isinstance(step, UseStore):
+            return step.work()
         if isinstance(step, Sleep):
             return self._settings.clock.sleep(step.seconds)
         assert isinstance(step, Wait)  # noqa: S101 (for the type checker: there is no other step)

@@ -15,8 +15,9 @@ from ._credentials import Secret
 from ._failure import Failure
 from ._origin import Origin
 from ._policy import RefreshPolicy
+from ._shared import Shared
 from ._single_flight import SingleFlight
-from ._token import Login, Token
+from ._token import Login
 from .errors import LoginThrottled
 
 _REFUSED_FOR = 30.0  # seconds that a refusal is remembered (L7)
@@ -36,14 +37,18 @@ class TokenSource(SingleFlight):
         "_replaced_at",
         "login",
         "origin",
+        "refused",
+        "shared",
         "username",
         "warned",
     )
 
-    def __init__(self, origin: Origin, username: str) -> None:
+    def __init__(self, origin: Origin, username: str, shared: Shared | None = None) -> None:
         super().__init__()
         self.origin = origin
         self.username = username
+        self.shared = shared
+        self.refused = ""  # the id of the last login that the server refused or the user forgot
         self.login: Login | None = None
         self.warned = False
         self._logins = 0
@@ -62,16 +67,15 @@ class TokenSource(SingleFlight):
         login = self.login
         return login if login is not None and now < policy.stale_at(login) else None
 
-    def install(self, token: Token, *, sent_at: float, lifetime: float | None) -> Login:
+    def install(self, login: Login) -> None:
         """Make a fresh token the account's own, under a number of its own (J1)."""
-        login = Login(token, sent_at=sent_at, lifetime=inf if lifetime is None else lifetime, draw=random())  # noqa: S311 (jitter, not a secret)
+        login.draw = random()  # noqa: S311 (jitter, not a secret)
         with _single_flight.lock:
             self._logins += 1
             login.number = self._logins
             self._memory = None
             self._next_ahead, self._ahead_backoff = -inf, 0.0
             self.login = login
-        return login
 
     def refuse(self, login: Login, policy: RefreshPolicy, now: float) -> bool | None:
         """Take in that the server refused this login's token.
@@ -88,6 +92,7 @@ class TokenSource(SingleFlight):
                     return None
                 self._replaced_at = now
             self.login = None
+            self.refused = login.id
             return True
 
     def remembered(self, password: Secret, now: float) -> Failure | None:
@@ -119,7 +124,11 @@ class TokenSource(SingleFlight):
     def back_off(self, now: float) -> None:
         """A renewal ahead failed, or was abandoned: wait before the next, twice as long each time, with jitter."""
         self._ahead_backoff = min(max(2 * self._ahead_backoff, _FIRST_BACKOFF), _LONGEST_BACKOFF)
-        self._next_ahead = now + self._ahead_backoff * (0.5 + random() / 2)  # noqa: S311 (jitter, not a secret)
+        self.pause_ahead(now, self._ahead_backoff)
+
+    def pause_ahead(self, now: float, seconds: float) -> None:
+        """Try no renewal ahead for about so many seconds: half of them at least."""
+        self._next_ahead = now + seconds * (0.5 + random() / 2)  # noqa: S311 (jitter, not a secret)
 
     def forget(self) -> Login | None:
         """Drop the token and the memory of failures; return the login that was dropped."""

@@ -32,6 +32,14 @@ class AskPassword(Value):
     __slots__ = ()
 
 
+class UseStore(Value):
+    """Do something that a store may block for; answered with what `work` returns."""
+
+    __slots__ = ("work",)
+
+    work: Callable[[], Any]
+
+
 class Send(Value):
     """Send the login; answered with a `Reply` or a `Failure`. `deadline` is in monotonic seconds."""
 

@@ -87,7 +87,7 @@ class Login:
     logins in one second give equal tokens.
     """
 
-    __slots__ = ("accepted", "draw", "expires", "header", "lifetime", "number", "sent_at", "token")
+    __slots__ = ("accepted", "draw", "expires", "header", "id", "lifetime", "number", "sent_at", "token")
 
     def __init__(self, token: Token, *, sent_at: float, lifetime: float = inf, draw: float = 0.0) -> None:
         self.token = token
@@ -98,6 +98,7 @@ class Login:
         self.draw = draw
         self.number = 0
         self.accepted = False
+        self.id = ""  # random, once it is in a store
 
     def __repr__(self) -> str:
         return f"<login {self.number}: {self.token!r}>"

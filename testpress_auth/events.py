@@ -17,6 +17,7 @@ __all__ = [
     "LoginStarted",
     "LoginSucceeded",
     "RefreshScheduled",
+    "StoreUnavailable",
     "TokenRejected",
     "TokenReused",
 ]
@@ -98,9 +99,24 @@ class TokenRejected(Event):
 
 
 class TokenReused(Event):
-    """A refused request goes out again with a token that another caller's login had brought meanwhile."""
+    """A token that another's login brought is used: a caller's, after a 401, or another process's, from the store."""
 
     __slots__ = ("account",)
+
+
+class StoreUnavailable(Event):
+    """The shared store failed: this process logs in on its own and leaves the store alone for a while.
+
+    Attributes:
+        error (str): the name of the exception's class.
+        seconds (float): until the store is asked again.
+    """
+
+    __slots__ = ("account", "error", "seconds")
+    level = logging.WARNING
+
+    error: str
+    seconds: float
 
 
 def tell(on_event: Callable[[Event], object] | None, event: Event) -> None:

@@ -117,7 +117,7 @@ class TestpressJWTAuth(Page, AuthBase):
 
         Best effort (`POST /api/v2.4/auth/logout/`): no answer and no error is reported. Sends nothing without a token.
         """
-        login = self._source.forget()
+        login = self._forget()
         if login is None:
             return
         request = LoginRequest(url=self._settings.logout_url, headers={"Authorization": login.header}, body=Secret(""))

@@ -14,11 +14,12 @@ import testpress_auth.requests
 from testpress_auth import Event, RefreshPolicy
 from testpress_auth._credentials import Secret
 from testpress_auth._flow import obtain, recover, renew, usable
-from testpress_auth._httpx_login import causes
+from testpress_auth._httpx_library import causes
 from testpress_auth._requests_login import _as_it_comes
 from testpress_auth._single_flight import SingleFlight
 from testpress_auth._steps import drive
 from testpress_auth._tasks import wait
+from testpress_auth._token import Login
 from testpress_auth.testing import StandInServer
 
 from .clock import ManualClock
@@ -68,7 +69,7 @@ def test_two_later_tokens_refused_in_a_row_are_enough(auth: RequestsAuth) -> Non
     login.accepted = True
     read = flow.send(("401 again", True))  # the token at hand is refused: read, log in, send again
     assert read.answer == "401 again"
-    auth._source.install(login.token, sent_at=auth._now(), lifetime=300)
+    auth._source.install(Login(login.token, sent_at=auth._now(), lifetime=300))
     second = flow.send(None)
     assert second.login is not login
     with pytest.raises(StopIteration) as done:

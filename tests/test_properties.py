@@ -818,7 +818,7 @@ def test_what_counts_as_our_origin_is_where_each_client_connects(url: str) -> No
 def _with_token(page: Any, base_url: str) -> Any:
     others = [url for url in ALLOWED if url != base_url]
     auth = page("testpress", "demo", base_url=base_url, also_send_to=others)
-    auth._source.install(Token("aaa.bbb.ccc"), sent_at=0.0, lifetime=None)
+    auth._source.install(Login(Token("aaa.bbb.ccc"), sent_at=0.0))
     return auth
 
 

@@ -303,7 +303,9 @@ def source() -> TokenSource:
 
 
 def install(source: TokenSource, *, sent_at: float = 1000.0, lifetime: float | None = 300.0) -> Login:
-    return source.install(Token(raw="a.b.c", expires_at=None), sent_at=sent_at, lifetime=lifetime)
+    login = Login(Token(raw="a.b.c", expires_at=None), sent_at=sent_at, lifetime=inf if lifetime is None else lifetime)
+    source.install(login)
+    return login
 
 
 def test_without_a_login_there_is_no_token(source: TokenSource) -> None:
