@@ -100,6 +100,8 @@ def _holding(
             outcome = yield from log_in
             flight.deadline = settings.clock.monotonic() + settings.timeout
             yield from _save(shared, source, settings, outcome)
+        if isinstance(outcome, Failure) and not ahead:  # S2: another process's login may have overtaken a slow one
+            outcome = (yield from _newer(shared, source, settings)) or outcome
     except BaseException:
         shared.let_go()
         raise

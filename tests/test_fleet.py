@@ -210,6 +210,18 @@ def test_the_pauses_between_two_looks_grow_and_differ(process: Any, room: Room, 
     assert pauses[0] < 0.1
 
 
+def test_a_login_that_failed_slowly_gives_way_to_another_process_s_token(
+    process: Any, room: Room, server: StandInServer, me: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2: a leader that failed looks once more."""
+    process().get(me)
+    ((key, held),) = room.values.items()
+    room.values.clear()
+    server.fail_logins(3, status=503)
+    monkeypatch.setattr(Shelf, "load", _after(2, lambda: room.values.update({key: held})))
+    assert process().get(me).status == 200
+
+
 # --- a token the server refuses
 
 

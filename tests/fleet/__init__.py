@@ -1,0 +1,1 @@
+"""Real processes that share a real store, and what a bad day does to them."""
