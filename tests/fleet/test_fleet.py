@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from testpress_auth.testing import StandInServer
 
 from ..valkey import Valkey
 from .processes import Fleet, met
+from .thousand import live
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 STORES = ["file", "redis"]
@@ -112,6 +114,14 @@ def test_processes_killed_at_random_leave_the_others_in_peace(store: str, server
             time.sleep(0.2)
         seen = met([worker.result() for worker in fleet.workers[1::2]])
     assert seen == {"200": 8 * 40}
+
+
+def test_hundreds_of_workers_log_in_once_per_lifetime() -> None:
+    """F2: one renews ahead, and the rest pick up what it brought."""
+    seen, _, logins = asyncio.run(live(300, 9.0, 5.0))
+    assert seen.failed == 0
+    assert 2 <= logins <= 4  # a token lives four to five seconds here, and is renewed from 80 % on
+    assert seen.logins == logins
 
 
 # --- what happens to the server
