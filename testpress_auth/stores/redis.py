@@ -63,8 +63,8 @@ class RedisStore(TokenStore):
             packages redis or valkey: `Redis`, `RedisCluster`, `Sentinel(...).master_for(...)`. That one keeps its own
             timeouts and retries: give it short ones, for redis-py's defaults take up to a minute to fail.
         prefix (str): what the keys begin with: `prefix:{key}` for a token and `prefix:{key}:lease` beside it, both in
-            one slot of a cluster. An ACL must allow `~testpress-auth:* +eval +get +set +del +pttl` (with
-            this prefix), and `+select` for a database other than 0.
+            one slot of a cluster. An ACL must allow `~testpress-auth:* +eval +get +set +del +pttl` (with this
+            prefix), and `+select` for a database other than 0.
 
     Raises:
         ConfigurationError: the URL, the client or the prefix is none; the message says what to write.
