@@ -1,27 +1,43 @@
-"""How the login travels on httpx: through the client that makes the call, or with one that the user gave (L2 to L4).
+"""How the login travels on httpx and httpx2: through the caller's client, or with one that the user gave (L2 to L4).
 
-Knows httpx, and what its redirects, hooks and mocks do to a request on its way; nothing of when a login is due.
+Knows what the libraries' redirects, hooks and mocks do to a request on its way; imports neither (see `Library`), and
+knows nothing of when a login is due.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from ._failure import Failure, timed_out, unexpected, unreachable
-from ._httpx_errors import UnexpectedLoginResponse
+from ._httpx_library import Library
 from ._login import LoginRequest
 from ._reply import Intake, Reply
 
+if TYPE_CHECKING:
+    from datetime import timedelta
 
-class OneWay(httpx.Request):
+    import httpx
+    from httpx import Request
+
+    class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
+        """What both kinds of client take for a body."""
+else:
+    Request = Stream = object  # the library's own take their place in its subclass
+
+
+def one_way(library: Library, request: LoginRequest, timeout: dict[str, float]) -> OneWay:
+    """Make the login a request of the library's."""
+    return library.subclass(OneWay, library.Request)(request, timeout)
+
+
+class OneWay(Request):
     """The login. It goes out once, to one URL; its password is gone when it failed.
 
     Its body stands in it as content, so that a hook or mock that reads the request leaves the stream alone.
     """
+
+    httpx: Library
 
     def __init__(self, request: LoginRequest, timeout: dict[str, float]) -> None:
         body = request.body
@@ -32,16 +48,24 @@ class OneWay(httpx.Request):
             content=body.reveal().encode(),
             extensions={"timeout": timeout},
         )
-        self.stream = self.way = _Once(self.content, request.url)
+        library = self.httpx
+        once = library.subclass(_Once, library.SyncByteStream, library.AsyncByteStream)
+        self.stream = self.way = once(self.content, request.url)
 
     def forget(self) -> None:
         """Take the body out: this request becomes the `request` of a client's exception."""
         self._content = self.way.content = b""
         self.headers.pop("content-length", None)
 
+    def __reduce__(self) -> Any:
+        """A pickle, as of an exception that has this request, is the library's own and has no password in it."""
+        return self.httpx.Request, ("POST", str(self.url))
 
-class _Once(httpx.SyncByteStream, httpx.AsyncByteStream):
+
+class _Once(Stream):
     """A body that can be started once. A client that follows a 307 or 308 would start it a second time."""
+
+    httpx: Library
 
     def __init__(self, content: bytes, url: str) -> None:
         self.content = content
@@ -52,13 +76,13 @@ class _Once(httpx.SyncByteStream, httpx.AsyncByteStream):
     def _start(self) -> bytes:
         # A mock may answer without starting this stream, since the login has its content. The copy that a redirect
         # made of it has none: there `Request.read` starts it, in the name of another URL.
-        reader = sys._getframe(2)
-        is_read = reader.f_code in (httpx.Request.read.__code__, httpx.Request.aread.__code__)
-        if self._started or (is_read and reader.f_locals["self"].url != httpx.URL(self.url)):
+        library, reader = self.httpx, sys._getframe(2)
+        is_read = reader.f_code in (library.Request.read.__code__, library.Request.aread.__code__)
+        if self._started or (is_read and reader.f_locals["self"].url != library.URL(self.url)):
             self.started_twice = True
             reason = "a redirect, or made the client's transport try again: a login is sent once"
-            raise UnexpectedLoginResponse(
-                f"login at {self.url} answered {reason}", reason=reason, request=httpx.Request("POST", self.url)
+            raise library.UnexpectedLoginResponse(
+                f"login at {self.url} answered {reason}", reason=reason, request=library.Request("POST", self.url)
             )
         self._started = True
         return self.content
@@ -74,8 +98,10 @@ async def _one(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-class _Taken(httpx.SyncByteStream, httpx.AsyncByteStream):
+class _Taken(Stream):
     """An answer's stream that ends when its intake has had enough."""
+
+    httpx: Library
 
     def __init__(self, inner: Any, intake: Intake, *, fails_when_closed: bool) -> None:
         self._inner = inner
@@ -105,9 +131,14 @@ class _Taken(httpx.SyncByteStream, httpx.AsyncByteStream):
                 # unfinished. Elsewhere it could wait for ever.
                 if not self._fails_when_closed or ended > 100:
                     return
-        except httpx.TransportError:
+        except self.httpx.TransportError:
             if not ended:
                 raise
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """What httpx2 answers `response.elapsed` with."""
+        return getattr(self._inner, "elapsed", None)
 
     def close(self) -> None:
         self._inner.close()
@@ -116,13 +147,18 @@ class _Taken(httpx.SyncByteStream, httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
+def each_phase(timeout: float) -> dict[str, float]:
+    """Say a request's timeout in seconds, as its `extensions` take it."""
+    return dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+
+
 class TimeLeft(dict[str, float]):
-    """httpx's timeouts of one request, where each phase gets what is left of the deadline when it begins (L4)."""
+    """The timeouts of one request, where each phase gets what is left of the deadline when it begins (L4)."""
 
     def __init__(self, deadline: float, now: Callable[[], float]) -> None:
         self._deadline = deadline
         self._now = now
-        super().__init__(dict.fromkeys(("connect", "read", "write", "pool"), self._left()))
+        super().__init__(each_phase(self._left()))
 
     def _left(self) -> float:
         return max(self._deadline - self._now(), 0.001)
@@ -131,18 +167,19 @@ class TimeLeft(dict[str, float]):
         return self._left() if key in self else default
 
 
-def take_in(response: httpx.Response, intake: Intake, *, decoded: bool = False) -> None:
-    """Put the intake between an answer and whoever reads it: the page, or httpx itself."""
+def take_in(library: Library, response: httpx.Response, intake: Intake, *, decoded: bool = False) -> None:
+    """Put the intake between an answer and whoever reads it: the page, or the client itself."""
     if not decoded:
         response.headers.pop("content-encoding", None)  # the intake has seen it
     http1 = response.http_version == "HTTP/1.1"
-    response.stream = _Taken(response.stream, intake, fails_when_closed=http1)
+    taken = library.subclass(_Taken, library.SyncByteStream, library.AsyncByteStream)
+    response.stream = taken(response.stream, intake, fails_when_closed=http1)
 
 
-def limit(response: httpx.Response, *, deadline: float, now: Callable[[], float]) -> None:
+def limit(library: Library, response: httpx.Response, *, deadline: float, now: Callable[[], float]) -> None:
     """Have a refused answer, whose connection is wanted, cut short where it is too long or too slow."""
     if not isinstance(response.stream, _Taken):
-        take_in(response, Intake({}, deadline=deadline, now=now), decoded=True)
+        take_in(library, response, Intake({}, deadline=deadline, now=now), decoded=True)
 
 
 def reply(response: httpx.Response, intake: Intake, *, last: bool = False) -> Reply:
@@ -157,46 +194,3 @@ def reply(response: httpx.Response, intake: Intake, *, last: bool = False) -> Re
         late=intake.late,
         last=last,
     )
-
-
-def answer_of(error: Exception, url: str, timeout: float, *, last: bool) -> Reply | Failure:
-    """Read a client's exception at the login: an answer that a user's hook did not let pass, or a failure."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return _answer_refused_by_hook(error.response, last=last)
-    if isinstance(error, (UnexpectedLoginResponse, httpx.TooManyRedirects)):
-        return unexpected(url, "a redirect, which is not followed")
-    if isinstance(error, httpx.TimeoutException):
-        return timed_out(url, timeout)
-    return unreachable(url, error, pause=None if last else 0.0)
-
-
-def error_about(request: httpx.Request, raised: BaseException | None) -> httpx.HTTPError | None:
-    """Find the client's own error about this very request in what is raised; a user's hook may have wrapped it."""
-    for error in causes(raised):
-        if isinstance(error, httpx.HTTPError) and request_of(error) is request:
-            return error
-    return None
-
-
-def causes(raised: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those it was raised from, or while handling."""
-    for _ in range(8):
-        if raised is None:
-            return
-        yield raised
-        raised = raised.__cause__ or raised.__context__
-
-
-def request_of(error: httpx.HTTPError) -> httpx.Request | None:
-    try:
-        return error.request
-    except RuntimeError:  # it was made without one
-        return None
-
-
-def _answer_refused_by_hook(response: httpx.Response, *, last: bool) -> Reply:
-    try:
-        body = response.content
-    except httpx.ResponseNotRead:
-        body = None
-    return Reply(status=response.status_code, headers=response.headers, body=body, trouble=None, late=False, last=last)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import requests
+from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
@@ -100,8 +101,8 @@ def _body(response: requests.Response, intake: Intake, deadline: float, now: Cal
 
 def _as_it_comes(response: requests.Response, deadline: float, now: Callable[[], float]) -> Iterator[bytes]:
     """Yield what has arrived, and never wait for more than one byte: a chunk's rest could come past the deadline."""
-    read1 = getattr(response.raw, "read1", None)
-    if read1 is None:  # urllib3 before 2.1
+    read1 = getattr(response.raw, "read1", None) if isinstance(response.raw, HTTPResponse) else None
+    if read1 is None:  # urllib3 before 2.1; vcrpy's own kind of response
         yield from response.iter_content(1)
         return
     while True:

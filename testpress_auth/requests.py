@@ -38,6 +38,7 @@ from ._requests_errors import (
 from ._requests_login import drain, opened, post, send_login
 from ._steps import Read, Resend, drive
 from ._token import Login
+from ._wrong_client import not_a_transport, not_for
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ class TestpressJWTAuth(Page, AuthBase):
     ) -> None:
         password = hide(password)
         if session is not None and not isinstance(session, requests.Session):
-            raise ConfigurationError(
-                f"session is a {type(session).__name__}: pass a requests.Session", setting="session"
-            )
+            raise not_a_transport("session", session, "a requests.Session")
         super().__init__(username, password, session, **options)
 
     def _take(self, settings: Any, store: Any, transport: Any) -> None:
@@ -233,8 +232,4 @@ def _can_be_sent_again(response: requests.Response) -> bool:
 def _not_for(given: object) -> ConfigurationError:
     if isinstance(given, requests.PreparedRequest):
         return ConfigurationError("this PreparedRequest has no URL yet: prepare it first")
-    module = type(given).__module__.partition(".")[0]
-    instead = f"from testpress_auth.{module} import TestpressJWTAuth" if module == "httpx" else "its own page"
-    return ConfigurationError(
-        f"this TestpressJWTAuth is for requests, and was given a {module} {type(given).__name__}: use `{instead}`"
-    )
+    return not_for("requests", given)

@@ -1,4 +1,4 @@
-"""The one list of behaviours that every client keeps: each test runs on requests, httpx, and httpx on asyncio and trio.
+"""The one list of behaviours that every client keeps: each test runs on requests, httpx and httpx2, sync and async.
 
 A test is named for what a user sees, and says in its docstring which rules of the design it holds.
 """

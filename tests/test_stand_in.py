@@ -349,6 +349,19 @@ def test_pages_are_linked_both_ways(server: StandInServer) -> None:
     assert links == [(f"{base}?page=2", None), (f"{base}?page=3", base), (None, f"{base}?page=2")]
 
 
+def test_an_administrator_sees_all_users_page_by_page(server: StandInServer) -> None:
+    headers = {"Authorization": f"JWT {log_in(server)}"}
+    url, seen = f"{server.url}/api/v2.5/admin/users/?q=user", []
+    while url:
+        page = call(server, "GET", url.removeprefix(server.url), headers=headers).data
+        seen += page["results"]
+        url = page["next"]
+        assert "q=user" in (url or "q=user"), "a link keeps the rest of the query"
+    assert [user["username"] for user in seen] == [f"user{number}" for number in range(1, 111)]
+    assert page["count"] == 110
+    assert seen[1]["email"] == "user2@example.com"
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_echo_gives_the_bytes_back_on_one_connection(server: StandInServer, chunked: bool) -> None:
     headers = {"Authorization": f"JWT {log_in(server)}", "Content-Type": "image/x-test"}

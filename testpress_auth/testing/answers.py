@@ -6,12 +6,13 @@ It knows neither sockets nor which users and sessions there are, and not when to
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 EXAMS = 45
+USERS = 110
 PER_PAGE = 20
 
 # Paths, and the `Allow` header which DRF puts on every answer of a view.
@@ -21,6 +22,7 @@ ROUTES = tuple(
         (r"/api/v2\.[235]/auth-token/", "login", "POST, OPTIONS"),
         (r"/api/v2\.[235]/me/", "me", "GET, HEAD, OPTIONS"),
         (r"/api/v2\.[235]/exams/", "exams", "GET, HEAD, OPTIONS"),
+        (r"/api/v2\.5/admin/users/", "users", "GET, HEAD, OPTIONS"),
         (r"/api/v2\.[235]/echo/", "echo", "POST, OPTIONS"),
         (r"/api/v2\.4/auth/logout/", "logout", "POST, OPTIONS"),
     )
@@ -109,30 +111,56 @@ def throttled(seconds: float) -> Answer:
     return of_body(429, {"detail": text}, {"Retry-After": str(math.ceil(seconds))})
 
 
-def exam_page(url: str, query: str) -> Answer:
-    """Make one page of exams with absolute links to its neighbours, as DRF's PageNumberPagination does.
+def exam(number: int, url: str) -> dict[str, Any]:
+    """Make one exam, with some of the fields that Testpress documents."""
+    return {"id": number, "title": f"Exam {number}", "url": f"{url}exam-{number}/"}
+
+
+def user(number: int, url: str) -> dict[str, Any]:
+    """Make one user as an administrator sees it, with some of the fields that Testpress documents."""
+    name, surname = f"User {number}", "Appleseed"
+    return {
+        "id": number,
+        "url": f"{url}{number}/",
+        "username": f"user{number}",
+        "first_name": name,
+        "last_name": surname,
+        "display_name": f"{name} {surname}",
+        "email": f"user{number}@example.com",
+    }
+
+
+def page(
+    url: str,
+    query: str,
+    number_of_all: int,
+    item: Callable[[int, str], Mapping[str, Any]],
+) -> Answer:
+    """Make one page of a list with absolute links to its neighbours, as DRF's PageNumberPagination does.
 
     Args:
         url: absolute address of the list, without query.
         query: the request's query string.
+        number_of_all: how many things the whole list has.
+        item: makes one of them from its number, counted from 1, and the list's address.
     """
     pairs = parse_qsl(query, keep_blank_values=True)
     asked = dict(pairs).get("page") or "1"
     others = [(name, value) for name, value in pairs if name != "page"]
-    last = math.ceil(EXAMS / PER_PAGE)
-    page = int(asked) if asked.isdecimal() else 0
-    if not 1 <= page <= last:
+    last = math.ceil(number_of_all / PER_PAGE)
+    number = int(asked) if asked.isdecimal() else 0
+    if not 1 <= number <= last:
         return detail(404, "Invalid page.")
 
-    def link(number: int) -> str | None:
-        if not 1 <= number <= last:
+    def link(other: int) -> str | None:
+        if not 1 <= other <= last:
             return None
         # DRF's link to the first page has no `page`.
-        page_field = [("page", str(number))] if number > 1 else []
+        page_field = [("page", str(other))] if other > 1 else []
         rest = urlencode(sorted([*others, *page_field], key=lambda pair: pair[0]))
         return f"{url}?{rest}" if rest else url
 
-    numbers = range((page - 1) * PER_PAGE + 1, min(page * PER_PAGE, EXAMS) + 1)
-    exams = [{"id": number, "title": f"Exam {number}", "url": f"{url}{number}/"} for number in numbers]
-    links = {"next": link(page + 1), "previous": link(page - 1)}
-    return of_json(200, {"count": EXAMS, **links, "per_page": PER_PAGE, "results": exams})
+    numbers = range((number - 1) * PER_PAGE + 1, min(number * PER_PAGE, number_of_all) + 1)
+    results = [item(each, url) for each in numbers]
+    links = {"next": link(number + 1), "previous": link(number - 1)}
+    return of_json(200, {"count": number_of_all, **links, "per_page": PER_PAGE, "results": results})

@@ -24,7 +24,8 @@ class StandInServer(Site):
     Answers follow the Testpress documents, and where these are silent django-rest-framework-jwt and DRF.
 
     It has `POST auth-token/`, `GET me/`, `GET exams/?page=N` (45 exams, 20 a page) and `POST echo/` below
-    `/api/v2.2/`, `/api/v2.3/` and `/api/v2.5/`, and `POST /api/v2.4/auth/logout/`.
+    `/api/v2.2/`, `/api/v2.3/` and `/api/v2.5/`, `POST /api/v2.4/auth/logout/`, and `GET /api/v2.5/admin/users/?page=N`
+    (110 users), for which every user counts as an administrator.
 
     Args:
         users: password by user name. DRF trims what it is sent: a password with outer blanks never fits.

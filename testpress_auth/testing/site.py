@@ -12,6 +12,8 @@ from testpress_auth.testing import answers, presented
 from testpress_auth.testing.answers import Answer, Refused
 from testpress_auth.testing.wire import Request
 
+_LISTS = {"exams": (answers.EXAMS, answers.exam), "users": (answers.USERS, answers.user)}
+
 
 class Site:
     """Users, tokens and sessions; `StandInServer` has the same attributes and says what they mean."""
@@ -84,9 +86,9 @@ class Site:
         if view == "echo":
             content_type = request.header("Content-Type") or "application/octet-stream"
             return Answer(200, request.body, {"Content-Type": content_type})
-        if view == "exams":
+        if view in _LISTS:
             path, _, query = request.path.partition("?")
-            return answers.exam_page(f"http://{request.header('Host')}{path}", query)
+            return answers.page(f"http://{request.header('Host')}{path}", query, *_LISTS[view])
         if view == "logout":
             with self._lock:
                 self._ended.add(token)
