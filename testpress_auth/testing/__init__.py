@@ -6,13 +6,12 @@ imported when first used: who wants a clock should not pay for a server.
 
 TYPE_CHECKING = False  # type checkers know the name
 if TYPE_CHECKING:
-    from testpress_auth.testing.cassettes import scrubbed
     from testpress_auth.testing.clock import ManualClock
     from testpress_auth.testing.conformance import StoreConformance
     from testpress_auth.testing.server import StandInServer
     from testpress_auth.testing.wire import Recorded
 
-__all__ = ["ManualClock", "Recorded", "StandInServer", "StoreConformance", "scrubbed"]
+__all__ = ["ManualClock", "Recorded", "StandInServer", "StoreConformance"]
 
 if not TYPE_CHECKING:  # pragma: no branch (always so at run time; type checkers would take any name for good)
 
@@ -22,7 +21,6 @@ if not TYPE_CHECKING:  # pragma: no branch (always so at run time; type checkers
             "Recorded": "wire",
             "StandInServer": "server",
             "StoreConformance": "conformance",
-            "scrubbed": "cassettes",
         }
         if name not in homes:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
