@@ -38,9 +38,11 @@ class HttpxPage(HttpxFlow):
             raise not_a_transport("client", client, f"an {library.name}.Client or an {library.name}.AsyncClient")
         super().__init__(username, password, client, **options)
 
-    def __call__(self, given: Any) -> Any:
-        """Refuse: other clients call their auth objects, this page's never does."""
-        raise not_for(self._httpx.name, given)
+    if not TYPE_CHECKING:  # without it, a type checker refuses what this refuses
+
+        def __call__(self, given: Any) -> Any:
+            """Refuse: other clients call their auth objects, this page's never does."""
+            raise not_for(self._httpx.name, given)
 
     def logout(self) -> None:
         """End the token on the server, for all who share it, and forget it whatever the server answers.

@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from testpress_auth import RefreshPolicy, _flow
+from testpress_auth import RefreshPolicy, _flow, _source
 from testpress_auth._credentials import Secret
 from testpress_auth._failure import Failure, unreachable
 from testpress_auth._flow import obtain, recover, reject, renew, usable
 from testpress_auth._login import login_request
 from testpress_auth._reply import Reply
 from testpress_auth._settings import Settings
+from testpress_auth._shared import Shared
 from testpress_auth._single_flight import Unsettled
 from testpress_auth._source import TokenSource
-from testpress_auth._steps import AskPassword, Closed, Flow, Read, Resend, Send, Sleep, Wait, drive
+from testpress_auth._steps import AskPassword, Closed, Flow, Read, Resend, Send, Sleep, UseStore, Wait, drive
 from testpress_auth._token import Login
-from testpress_auth.errors import InvalidCredentials, LoginThrottled, LoginUnavailable
+from testpress_auth.errors import InvalidCredentials, LoginThrottled, LoginTimeout, LoginUnavailable
 from testpress_auth.events import (
     Event,
     LoginAwaited,
@@ -37,6 +38,7 @@ from testpress_auth.events import (
 )
 
 from .clock import ManualClock
+from .shelf import Room, Shelf
 from .tokens import make_token
 
 BEGAN = ManualClock().monotonic
@@ -78,9 +80,9 @@ class World:
         if isinstance(step, Sleep):
             self.clock.sleep(step.seconds)
             self.clock.advance(self.oversleeps)
-        if isinstance(step, Resend):
-            return self.again.pop(0)
-        return None
+        if isinstance(step, UseStore):
+            return step.work()
+        return self.again.pop(0) if isinstance(step, Resend) else None
 
     def token(self, **headers: Any) -> Reply:
         return reply(200, {"token": make_token(exp=self.clock.server() + self.lifetime)}, **headers)
@@ -151,6 +153,11 @@ def current(source: TokenSource) -> Login:
     return source.login
 
 
+def seconds_to_rest(source: TokenSource, login: Login, clock: ManualClock) -> float:
+    """Return the seconds until this token may be renewed ahead."""
+    return source.ahead_at(EXACT, login) - clock.monotonic
+
+
 def at_its_send(flow: Flow[Any]) -> Flow[Any]:
     """Take a login to the step where it is on its way."""
     assert isinstance(next(flow), AskPassword)
@@ -212,7 +219,8 @@ def test_a_token_that_was_used_up_on_its_way_has_no_expiry_and_one_warning_says_
         source.forget()
     (warning,) = [record for record in caplog.records if "expired already" in record.getMessage()]
     assert warning.levelname == "WARNING"
-    assert source.account in warning.getMessage()
+    assert warning.getMessage().startswith(f"the server gives account {source.account} tokens that have expired")
+    assert warning.getMessage().endswith("their exp is ignored")
 
 
 def test_a_token_that_says_nothing_of_its_end_is_no_reason_to_warn(
@@ -244,6 +252,7 @@ def test_a_login_is_sent_three_times_with_a_growing_jittered_pause(
     world.logins, world.login_takes = [reply(503)] * 9, 1
     failure = world.run(usable(source, settings))
     assert failure.error is LoginUnavailable
+    assert failure.message == f"login at {URL}: the server answered 503"
     assert world.clock.slept == pauses
     deadlines = {step.deadline for step in world.steps if isinstance(step, Send)}
     assert deadlines == {BEGAN + 10}, "all within one login's deadline"
@@ -307,6 +316,28 @@ def test_a_login_that_slept_past_its_deadline_is_not_sent_again(
     outcome = world.run(usable(source, settings))
     assert world.sends == sends
     assert isinstance(outcome, Login) == (sends == 2)
+
+
+def test_a_retry_after_that_is_a_date_is_counted_from_our_clock_if_the_reply_has_none(
+    world: World, clock: ManualClock, source: TokenSource, settings: Settings
+) -> None:
+    """L6, L7."""
+    world.logins = [reply(429, retry_after=formatdate(floor(clock.server()) + 60, usegmt=True))]
+    failure = world.run(usable(source, settings))
+    assert failure.error is LoginThrottled
+    assert failure.fields["retry_after"] == pytest.approx(60, abs=1)
+
+
+def test_an_answer_that_the_deadline_cut_says_how_long_a_login_may_take(
+    world: World, source: TokenSource, make: Callable[..., Settings]
+) -> None:
+    """L4."""
+    world.logins = [Reply(status=200, headers={}, body=b"", trouble=None, late=True, last=False)]
+    failure = world.run(usable(source, make(timeout=2.5)))
+    assert failure.error is LoginTimeout
+    assert failure.fields == {"timeout": 2.5}
+    assert failure.message == f"login at {URL} did not end within 2.5 seconds"
+    assert world.sends == 1
 
 
 # What is remembered
@@ -572,7 +603,7 @@ def test_a_failed_renewal_is_one_send_and_rests_twice_as_long_each_time(
         world.run(renew(source, settings))
         assert world.asked() == [AskPassword, Send]
         assert source.login is login
-        rests = source.ahead_at(EXACT, login) - clock.monotonic
+        rests = seconds_to_rest(source, login, clock)
         assert least <= rests <= 2 * least
         clock.advance(rests)
 
@@ -589,7 +620,7 @@ def test_a_renewal_that_was_abandoned_rests_too_and_hands_over(
     with pytest.raises(type(error)):
         renewal.throw(error)
     assert flight.outcome is Unsettled.HANDED_OVER
-    assert 2.5 <= source.ahead_at(EXACT, login) - clock.monotonic <= 5
+    assert 2.5 <= seconds_to_rest(source, login, clock) <= 5
 
 
 def test_a_renewal_whose_token_was_dropped_meanwhile_lets_nobody_rest(
@@ -743,6 +774,24 @@ def test_a_server_that_refuses_every_token_gets_no_login_per_request(
     assert world.asked() == [Read, AskPassword, Send, Resend]
 
 
+def test_two_later_tokens_at_hand_are_enough(
+    world: World, source: TokenSource, settings: Settings, login: Login
+) -> None:
+    """J1: however fast others bring new ones."""
+    source.forget()
+    second = world.run(usable(source, settings))
+    flow = refused(source, settings, login)
+    assert isinstance(next(flow), Read)
+    assert flow.send(None) == Resend(refused="401", login=second)
+    source.forget()
+    third = world.run(usable(source, settings))
+    assert isinstance(flow.send(("second 401", True)), Read)
+    assert flow.send(None) == Resend(refused="second 401", login=third)
+    source.forget()
+    world.run(usable(source, settings))
+    assert ended(flow, ("third 401", True)) == "third 401"
+
+
 def test_a_login_that_fails_after_a_401_is_what_the_caller_hears_of(
     world: World, source: TokenSource, settings: Settings, login: Login
 ) -> None:
@@ -767,3 +816,161 @@ def test_a_refused_token_is_dropped_and_told_once(
     seen.clear()
     assert reject(source, settings, second) is again
     assert len(seen) == (1 if again else 0)
+
+
+# What a page does in its own way
+
+
+def test_a_page_s_own_ways_to_send_are_the_ones_that_are_used(
+    clock: ManualClock, world: World, source: TokenSource, settings: Settings, login: Login
+) -> None:
+    """L2: the httpx page yields the login to the caller's client."""
+
+    def send(request: Any, deadline: float) -> Flow[Any]:
+        return (yield ("log in", request.url, deadline))
+
+    def again(answer: Any, login: Login) -> Flow[Any]:
+        return (yield ("send again", answer, login))
+
+    login.accepted = True
+    for flow in (
+        usable(source, settings, send),
+        obtain(source, settings, send),
+        recover(source, settings, "401", login, replayable=True, send=send, resend=again),
+    ):
+        source.forget()
+        step = next(flow)
+        while isinstance(step, (Read, AskPassword)):
+            step = flow.send(world.perform(step))
+        assert step == ("log in", URL, clock.monotonic + 10)
+        flow.close()
+    newest = world.run(usable(source, settings))
+    flow = recover(source, settings, "401", login, replayable=True, send=send, resend=again)
+    assert isinstance(next(flow), Read)
+    assert flow.send(None) == ("send again", "401", newest)
+    for flow in (usable(source, settings, send), renew(source, settings, send)):
+        clock.advance(240)
+        assert isinstance(next(flow), AskPassword)
+        assert flow.send(Secret("demo")) == ("log in", URL, clock.monotonic + 10)
+        ended(flow, world.token())
+
+
+# With a store that other processes share
+
+
+@pytest.fixture
+def room(clock: ManualClock) -> Room:
+    return Room(lambda: clock.monotonic)
+
+
+@pytest.fixture
+def process(settings: Settings, room: Room) -> Callable[[], TokenSource]:
+    """Make the same account's source in one more process."""
+    return lambda: TokenSource(settings.origin, "testpress", Shared(Shelf(room), settings.origin, "testpress"))
+
+
+@pytest.mark.parametrize(("password", "seconds"), [("demo", 12.0), (lambda: "demo", 72.0)], ids=["str", "callable"])
+def test_the_lease_outlasts_the_login_that_it_is_for(
+    clock: ManualClock,
+    room: Room,
+    process: Callable[[], TokenSource],
+    make: Callable[..., Settings],
+    password: Any,
+    seconds: float,
+) -> None:
+    """S2, by two seconds; a password that is fetched may take a minute more."""
+    world, flow = World(clock), obtain(process(), make(password))
+    step = next(flow)
+    while isinstance(step, UseStore):
+        step = flow.send(world.perform(step))
+    assert isinstance(step, AskPassword)
+    ((_, until),) = room.leases.values()
+    assert until == BEGAN + seconds
+
+
+@pytest.mark.parametrize(("lifetime", "rest"), [(300, 1.0), (21, 0.525)])
+def test_while_another_process_renews_this_one_goes_on_and_looks_again_soon(
+    world: World,
+    clock: ManualClock,
+    room: Room,
+    process: Callable[[], TokenSource],
+    settings: Settings,
+    lifetime: int,
+    rest: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """F2: after two seconds, or a twentieth of a short life, with jitter; it asks nobody for a password."""
+    monkeypatch.setattr(_source, "random", lambda: 0.0)
+    mine, other = process(), process()
+    world.lifetime = lifetime
+    world.run(usable(mine, settings))
+    login = world.run(usable(other, settings))
+    clock.advance(0.8 * lifetime)
+    renewal = renew(mine, settings)
+    step = next(renewal)
+    while isinstance(step, UseStore):
+        step = renewal.send(world.perform(step))
+    assert isinstance(step, AskPassword)
+    world.steps.clear()
+    assert world.run(usable(other, settings)) is login
+    assert set(world.asked()) == {UseStore}
+    assert seconds_to_rest(other, login, clock) == pytest.approx(rest)
+
+
+def test_a_revoked_token_leaves_the_store_before_anyone_logs_in(
+    world: World, room: Room, process: Callable[[], TokenSource], settings: Settings
+) -> None:
+    """J1: else the next process would take it from there."""
+    mine = process()
+    login = world.run(usable(mine, settings))
+    login.accepted = True
+    assert room.values
+    flow = refused(mine, settings, login)
+    step = next(flow)
+    while isinstance(step, UseStore):
+        step = flow.send(world.perform(step))
+    assert isinstance(step, Read)
+    assert room.values == {}
+
+
+def test_a_refused_token_that_is_kept_stays_in_the_store(
+    world: World, room: Room, process: Callable[[], TokenSource], settings: Settings
+) -> None:
+    """J4."""
+    mine = process()
+    first = world.run(usable(mine, settings))
+    world.again = [("second 401", True)]
+    world.run(refused(mine, settings, first))
+    kept = dict(room.values)
+    assert kept
+    assert world.run(refused(mine, settings, current(mine))) == "401"
+    assert room.values == kept
+
+
+def test_a_refused_token_that_the_store_would_not_delete_is_not_taken_from_it_again(
+    world: World, clock: ManualClock, room: Room, process: Callable[[], TokenSource], settings: Settings
+) -> None:
+    """J1."""
+    mine = process()
+    login = world.run(usable(mine, settings))
+    room.broken = {"delete"}
+    world.run(refused(mine, settings, login, replayable=False))
+    assert room.values
+    clock.advance(5)
+    world.steps.clear()
+    assert world.run(usable(mine, settings)).token != login.token
+    assert world.sends == 1
+
+
+def test_every_login_in_the_store_has_an_id_of_its_own(
+    world: World, room: Room, process: Callable[[], TokenSource], settings: Settings
+) -> None:
+    """J1: two logins in one second give equal tokens."""
+    mine, ids = process(), set()
+    for _ in range(3):
+        login = world.run(usable(mine, settings))
+        assert room.only()["id"] == login.id
+        ids.add(login.id)
+        login.accepted = True
+        world.run(refused(mine, settings, login, replayable=False))
+    assert len(ids) == 3

@@ -1,81 +1,113 @@
-"""What is particular to httpx: its ways to pass auth, the login on its way through the caller's client, its mocks."""
+"""What is particular to httpx and httpx2: ways to pass auth, the login through the caller's client, mocks, mix-ups.
+
+Each test runs on both libraries (where httpx2 is, see clients.py), unless it is of a thing that one of them has alone.
+"""
 
 from __future__ import annotations
 
 import gc
 import io
 import json
+import pickle
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-import requests
 import respx
 from pytest_httpx import HTTPXMock
 
-from testpress_auth import ConfigurationError, InvalidCredentials, LoginThrottled
-from testpress_auth.httpx import LoginTimeout, TestpressJWTAuth, UnexpectedLoginResponse
+import testpress_auth
+from testpress_auth import (
+    ConfigurationError,
+    InvalidCredentials,
+    LoginThrottled,
+    LoginTimeout,
+    UnexpectedLoginResponse,
+)
+from testpress_auth.httpx import TestpressJWTAuth
 from testpress_auth.testing import StandInServer
 
+from .clients import CALLERS
 from .clock import ManualClock
 from .tokens import make_token
 
 HOST = "https://demo.testpress.in"
 LOGIN = f"{HOST}/api/v2.2/auth-token/"
 ME = f"{HOST}/api/v2.2/me/"
-Handler = Callable[[httpx.Request], httpx.Response]
+Handler = Callable[[httpx.Request], Any]
+Demo = Callable[..., TestpressJWTAuth]
+LIBRARIES = [name for name in ("httpx", "httpx2") if name in CALLERS]
 pytestmark = pytest.mark.filterwarnings("error")
 
 
+@pytest.fixture(params=LIBRARIES)
+def lib(request: pytest.FixtureRequest) -> Any:
+    """httpx, then httpx2."""
+    return CALLERS[request.param].library
+
+
 @pytest.fixture
-def auth(server: StandInServer, clock: ManualClock) -> TestpressJWTAuth:
-    return TestpressJWTAuth("testpress", "demo", base_url=server.url, _clock=clock.local)
+def page(lib: Any) -> Any:
+    return CALLERS[lib.__name__].page
 
 
-def demo(**options: Any) -> TestpressJWTAuth:
-    return TestpressJWTAuth("testpress", "demo", subdomain="demo", **options)
+@pytest.fixture
+def auth(page: Any, server: StandInServer, clock: ManualClock) -> TestpressJWTAuth:
+    made: TestpressJWTAuth = page.TestpressJWTAuth("testpress", "demo", base_url=server.url, _clock=clock.local)
+    return made
+
+
+@pytest.fixture
+def demo(page: Any) -> Demo:
+    """Make an auth object for a host that a mock plays."""
+    return partial(page.TestpressJWTAuth, "testpress", "demo", subdomain="demo")
 
 
 class Mock:
     """A MockTransport that answers logins with tokens and calls from a list, and notes what it was asked."""
 
-    def __init__(self, *answers: httpx.Response, login: Handler | None = None) -> None:
+    def __init__(self, lib: Any, *answers: httpx.Response, login: Handler | None = None) -> None:
+        self.lib = lib
         self.answers = list(answers)
         self.login = login
         self.asked: list[tuple[str, str, bytes]] = []
         self.tokens = 0
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx.Request) -> Any:
         self.asked.append((request.method, str(request.url), request.content))
         if request.url.path.endswith("/auth-token/"):
             if self.login is not None:
                 return self.login(request)
             self.tokens += 1
-            return httpx.Response(200, json={"token": make_token(user_id=self.tokens)})
-        return self.answers.pop(0) if self.answers else httpx.Response(200, json={"ok": True})
+            return self.lib.Response(200, json={"token": make_token(user_id=self.tokens)})
+        return self.answers.pop(0) if self.answers else self.lib.Response(200, json={"ok": True})
 
     @property
-    def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self)
+    def transport(self) -> Any:
+        return self.lib.MockTransport(self)
 
 
 class Driver:
     """Call once with a new client, sync or async, so that a test reads the same for both."""
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, lib: Any) -> None:
         self.backend = backend
+        self.lib = lib
 
-    def get(self, url: str, *, follow_redirects: bool = False, **client: Any) -> httpx.Response:
+    def get(self, url: str, *, follow_redirects: bool = False, **client: Any) -> Any:
         if self.backend == "sync":
             hooks = client.pop("hooks", {})
-            with httpx.Client(event_hooks=hooks, verify=False, **client) as sync:  # noqa: S501
+            with self.lib.Client(event_hooks=hooks, verify=False, **client) as sync:
                 return sync.get(url, follow_redirects=follow_redirects)
         hooks = {event: [_awaitable(hook) for hook in hooks] for event, hooks in client.pop("hooks", {}).items()}
 
-        async def run() -> httpx.Response:
-            async with httpx.AsyncClient(event_hooks=hooks, verify=False, **client) as asynchronous:  # noqa: S501
+        async def run() -> Any:
+            async with self.lib.AsyncClient(event_hooks=hooks, verify=False, **client) as asynchronous:
                 return await asynchronous.get(url, follow_redirects=follow_redirects)
 
         return anyio.run(run, backend=self.backend)
@@ -83,7 +115,7 @@ class Driver:
 
 def _awaitable(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
     async def awaited(what: Any) -> None:
-        if isinstance(what, httpx.Request):
+        if type(what).__name__ != "Response":
             await what.aread()
         hook(what)
 
@@ -91,28 +123,30 @@ def _awaitable(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
-def drive(request: pytest.FixtureRequest) -> Driver:
-    return Driver(request.param)
+def drive(request: pytest.FixtureRequest, lib: Any) -> Driver:
+    return Driver(request.param, lib)
 
 
 # --- every way to pass it
 
 
-def test_it_works_wherever_httpx_takes_an_auth(auth: TestpressJWTAuth, server: StandInServer, me: str) -> None:
-    assert httpx.get(me, auth=auth).status_code == 200
-    with httpx.Client(auth=auth) as client:
+def test_it_works_wherever_httpx_takes_an_auth(
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, me: str
+) -> None:
+    assert lib.get(me, auth=auth).status_code == 200
+    with lib.Client(auth=auth) as client:
         assert client.get(me).status_code == 200
         assert client.get(me, auth=None).status_code == 401
         assert client.send(client.build_request("GET", me)).status_code == 200
-    with httpx.Client(base_url=server.url) as client:
+    with lib.Client(base_url=server.url) as client:
         assert client.get("/api/v2.2/me/", auth=auth).status_code == 200
     assert server.logins == 1
 
 
 def test_a_streamed_answer_is_not_read_ahead(
-    auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
 ) -> None:
-    with httpx.Client(auth=auth) as client:
+    with lib.Client(auth=auth) as client:
         for _ in range(2):
             with client.stream("GET", me) as response:
                 assert not response.is_stream_consumed
@@ -123,25 +157,27 @@ def test_a_streamed_answer_is_not_read_ahead(
 
 
 @pytest.mark.anyio
-async def test_an_async_stream_is_not_read_ahead(auth: TestpressJWTAuth, me: str) -> None:
-    async with httpx.AsyncClient(auth=auth) as client, client.stream("GET", me) as response:
+async def test_an_async_stream_is_not_read_ahead(lib: Any, auth: TestpressJWTAuth, me: str) -> None:
+    async with lib.AsyncClient(auth=auth) as client, client.stream("GET", me) as response:
         assert not response.is_stream_consumed
         assert (await response.aread()).startswith(b"{")
 
 
-def test_one_object_serves_sync_and_async_clients(auth: TestpressJWTAuth, server: StandInServer, me: str) -> None:
+def test_one_object_serves_sync_and_async_clients(
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, me: str
+) -> None:
     """S1."""
     for backend in ("sync", "asyncio", "trio", "asyncio"):
-        assert Driver(backend).get(me, auth=auth).status_code == 200
+        assert Driver(backend, lib).get(me, auth=auth).status_code == 200
     assert server.logins == 1
 
 
 # --- the login through the caller's client
 
 
-def test_the_callers_transport_serves_the_login_too(drive: Driver) -> None:
+def test_the_callers_transport_serves_the_login_too(lib: Any, demo: Demo, drive: Driver) -> None:
     """L2: so a MockTransport just works, and the login's answer is in no history."""
-    mock = Mock(httpx.Response(200), httpx.Response(401), httpx.Response(200, json={"ok": 2}))
+    mock = Mock(lib, lib.Response(200), lib.Response(401), lib.Response(200, json={"ok": 2}))
     auth = demo()
     assert drive.get(ME, auth=auth, transport=mock.transport).history == []
     answer = drive.get(ME, auth=auth, transport=mock.transport)
@@ -158,15 +194,15 @@ def test_the_callers_transport_serves_the_login_too(drive: Driver) -> None:
     assert json.loads(mock.asked[0][2]) == {"username": "testpress", "password": "demo"}
 
 
-def test_the_login_brings_its_own_timeout(drive: Driver) -> None:
+def test_the_login_brings_its_own_timeout(lib: Any, demo: Demo, drive: Driver) -> None:
     """L4: httpx gives none to what a flow yields."""
     seen: list[Any] = []
 
-    def login(request: httpx.Request) -> httpx.Response:
+    def login(request: httpx.Request) -> Any:
         seen.append(dict(request.extensions["timeout"]))
-        return httpx.Response(200, json={"token": make_token()})
+        return lib.Response(200, json={"token": make_token()})
 
-    drive.get(ME, auth=demo(timeout=7), transport=Mock(login=login).transport)
+    drive.get(ME, auth=demo(timeout=7), transport=Mock(lib, login=login).transport)
     assert seen == [{"connect": 7.0, "read": 7.0, "write": 7.0, "pool": 7.0}]
 
 
@@ -174,17 +210,17 @@ def test_the_login_brings_its_own_timeout(drive: Driver) -> None:
 @pytest.mark.parametrize("reading", [False, True])
 @pytest.mark.parametrize("target", ["https://evil.example/take", "http://demo.testpress.in/api/v2.2/auth-token/"])
 def test_a_client_that_follows_redirects_sends_the_password_once(
-    drive: Driver, status: int, reading: bool, target: str
+    lib: Any, demo: Demo, drive: Driver, status: int, reading: bool, target: str
 ) -> None:
     """L3: under a mock, which reads requests, and with a hook that reads them."""
 
-    def login(request: httpx.Request) -> httpx.Response:
+    def login(request: httpx.Request) -> Any:
         if str(request.url) == LOGIN:
-            return httpx.Response(status, headers={"Location": target})
-        return httpx.Response(200, json={"token": make_token()})
+            return lib.Response(status, headers={"Location": target})
+        return lib.Response(200, json={"token": make_token()})
 
-    mock = Mock(login=login)
-    hooks = {"request": [lambda request: request.read() if isinstance(request.stream, httpx.SyncByteStream) else None]}
+    mock = Mock(lib, login=login)
+    hooks = {"request": [lambda request: request.read() if isinstance(request.stream, lib.SyncByteStream) else None]}
     with pytest.raises(UnexpectedLoginResponse, match="redirect"):
         drive.get(ME, auth=demo(), transport=mock.transport, follow_redirects=True, hooks=hooks if reading else {})
     assert [url for _, url, body in mock.asked if b"demo" in body] == [LOGIN]
@@ -203,13 +239,13 @@ def test_a_client_that_follows_redirects_over_a_socket_sends_the_password_once(
 
 
 def test_a_hook_that_raises_on_the_login_tells_us_what_it_was(
-    auth: TestpressJWTAuth, server: StandInServer, me: str
+    lib: Any, page: Any, auth: TestpressJWTAuth, server: StandInServer, me: str
 ) -> None:
     """L2: a sync flow sees the cause; the refusal is remembered (L7), and httpx's own error has no password."""
-    auth = TestpressJWTAuth("testpress", "wrong", base_url=server.url)
-    hooks = {"response": [httpx.Response.raise_for_status]}
-    with httpx.Client(auth=auth, event_hooks=hooks) as client:
-        with pytest.raises(httpx.HTTPStatusError) as caught:
+    auth = page.TestpressJWTAuth("testpress", "wrong", base_url=server.url)
+    hooks = {"response": [lib.Response.raise_for_status]}
+    with lib.Client(auth=auth, event_hooks=hooks) as client:
+        with pytest.raises(lib.HTTPStatusError) as caught:
             client.get(me)
         assert caught.value.request.content == b""
         assert "content-length" not in caught.value.request.headers
@@ -220,12 +256,18 @@ def test_a_hook_that_raises_on_the_login_tells_us_what_it_was(
 
 @pytest.mark.parametrize(("status", "logins", "error"), [(503, 2, None), (429, 1, LoginThrottled), (302, 2, None)])
 def test_a_hook_that_raises_on_a_failed_login_is_not_tried_again(
-    auth: TestpressJWTAuth, server: StandInServer, me: str, status: int, logins: int, error: type[Exception] | None
+    lib: Any,
+    auth: TestpressJWTAuth,
+    server: StandInServer,
+    me: str,
+    status: int,
+    logins: int,
+    error: type[Exception] | None,
 ) -> None:
     server.fail_logins(1, status=status, headers={"Retry-After": "60"})
-    hooks = {"response": [httpx.Response.raise_for_status]}
-    with httpx.Client(auth=auth, event_hooks=hooks) as client:
-        with pytest.raises(httpx.HTTPStatusError):
+    hooks = {"response": [lib.Response.raise_for_status]}
+    with lib.Client(auth=auth, event_hooks=hooks) as client:
+        with pytest.raises(lib.HTTPStatusError):
             client.get(me)
         if error is None:
             assert client.get(me).status_code == 200
@@ -236,9 +278,11 @@ def test_a_hook_that_raises_on_a_failed_login_is_not_tried_again(
 
 
 @pytest.mark.parametrize("wrapping", [False, True])
-def test_an_async_hook_that_raises_on_the_login_tells_us_too(server: StandInServer, me: str, wrapping: bool) -> None:
+def test_an_async_hook_that_raises_on_the_login_tells_us_too(
+    lib: Any, page: Any, server: StandInServer, me: str, wrapping: bool
+) -> None:
     """L2, L7: the flow hears what the client is raising, also where the hook wraps it in an error of its own."""
-    auth = TestpressJWTAuth("testpress", "wrong", base_url=server.url)
+    auth = page.TestpressJWTAuth("testpress", "wrong", base_url=server.url)
     server.login_latency = 0.05
     found: list[type[BaseException]] = []
 
@@ -248,7 +292,7 @@ def test_an_async_hook_that_raises_on_the_login_tells_us_too(server: StandInServ
     async def raise_for_status(response: httpx.Response) -> None:
         try:
             response.raise_for_status()
-        except httpx.HTTPStatusError as error:
+        except lib.HTTPStatusError as error:
             if not wrapping:
                 raise
             raise Mine from error
@@ -256,12 +300,12 @@ def test_an_async_hook_that_raises_on_the_login_tells_us_too(server: StandInServ
     async def one(client: httpx.AsyncClient) -> None:
         try:
             await client.get(me)
-        except (Mine, httpx.HTTPError) as error:
+        except (Mine, lib.HTTPError) as error:
             found.append(type(error))
 
     async def run() -> None:
         hooks = {"response": [raise_for_status]}
-        async with httpx.AsyncClient(auth=auth, event_hooks=hooks) as client, anyio.create_task_group() as group:
+        async with lib.AsyncClient(auth=auth, event_hooks=hooks) as client, anyio.create_task_group() as group:
             for _ in range(10):
                 group.start_soon(one, client)
 
@@ -273,59 +317,59 @@ def test_an_async_hook_that_raises_on_the_login_tells_us_too(server: StandInServ
 
 
 def test_a_hook_that_raises_on_a_401_still_tells_that_the_token_is_refused(
-    auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
 ) -> None:
     """L2: sync; the next request logs in."""
-    hooks = {"response": [httpx.Response.raise_for_status]}
-    with httpx.Client(auth=auth, event_hooks=hooks) as client:
+    hooks = {"response": [lib.Response.raise_for_status]}
+    with lib.Client(auth=auth, event_hooks=hooks) as client:
         for _ in range(2):
             client.get(me)
         for hot in (True, False):
             server.revoke_all()
             clock.advance(1)
-            with pytest.raises(httpx.HTTPStatusError):
+            with pytest.raises(lib.HTTPStatusError):
                 client.get(me)
             assert client.get(me).status_code == 200, hot
     assert server.logins == 3
 
 
 def test_a_hook_that_reads_answers_is_no_hindrance(
-    drive: Driver, auth: TestpressJWTAuth, server: StandInServer, me: str
+    lib: Any, drive: Driver, auth: TestpressJWTAuth, server: StandInServer, me: str
 ) -> None:
     if drive.backend == "sync":
-        with httpx.Client(auth=auth, event_hooks={"response": [httpx.Response.read]}) as client:
+        with lib.Client(auth=auth, event_hooks={"response": [lib.Response.read]}) as client:
             assert client.get(me).status_code == 200
         return
 
     async def run() -> None:
-        async with httpx.AsyncClient(auth=auth, event_hooks={"response": [httpx.Response.aread]}) as client:
+        async with lib.AsyncClient(auth=auth, event_hooks={"response": [lib.Response.aread]}) as client:
             assert (await client.get(me)).status_code == 200
 
     anyio.run(run, backend=drive.backend)
 
 
 def test_a_large_answer_that_a_hook_has_read_is_refused_too(
-    auth: TestpressJWTAuth, server: StandInServer, me: str
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, me: str
 ) -> None:
     """L4."""
     server.fail_logins(1, status=200, body=b" " * 70_000)
     with (
-        httpx.Client(auth=auth, event_hooks={"response": [httpx.Response.read]}) as client,
+        lib.Client(auth=auth, event_hooks={"response": [lib.Response.read]}) as client,
         pytest.raises(UnexpectedLoginResponse, match="64 KiB"),
     ):
         client.get(me)
 
 
 def test_one_connection_is_enough_in_a_storm(
-    auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
 ) -> None:
     """J1: a refused answer gives its connection back before anyone waits."""
     server.latency = 0.01
 
     async def run() -> list[int]:
         found: list[int] = []
-        limits = httpx.Limits(max_connections=1)
-        async with httpx.AsyncClient(auth=auth, limits=limits, timeout=5) as client:
+        limits = lib.Limits(max_connections=1)
+        async with lib.AsyncClient(auth=auth, limits=limits, timeout=5) as client:
             await client.get(me)
             server.revoke_all()
             clock.advance(1)
@@ -342,10 +386,10 @@ def test_one_connection_is_enough_in_a_storm(
     assert server.logins == 2
 
 
-def test_a_body_that_stops_coming_ends_the_login(drive: Driver, clock: ManualClock) -> None:
+def test_a_body_that_stops_coming_ends_the_login(lib: Any, demo: Demo, drive: Driver, clock: ManualClock) -> None:
     """L4: the body ends with the deadline."""
 
-    class Dripping(httpx.SyncByteStream, httpx.AsyncByteStream):
+    class Dripping(lib.SyncByteStream, lib.AsyncByteStream):  # type: ignore[misc]
         def __iter__(self) -> Iterator[bytes]:
             while True:
                 clock.advance(1)
@@ -356,7 +400,7 @@ def test_a_body_that_stops_coming_ends_the_login(drive: Driver, clock: ManualClo
                 clock.advance(1)
                 yield b" "
 
-    mock = Mock(login=lambda _: httpx.Response(200, stream=Dripping()))
+    mock = Mock(lib, login=lambda _: lib.Response(200, stream=Dripping()))
     with pytest.raises(LoginTimeout) as caught:
         drive.get(ME, auth=demo(_clock=clock.local), transport=mock.transport)
     assert caught.value.timeout == 10
@@ -365,13 +409,15 @@ def test_a_body_that_stops_coming_ends_the_login(drive: Driver, clock: ManualClo
 # --- client=
 
 
-def test_a_given_client_sends_the_login_instead(auth: TestpressJWTAuth, server: StandInServer, me: str) -> None:
+def test_a_given_client_sends_the_login_instead(
+    lib: Any, page: Any, auth: TestpressJWTAuth, server: StandInServer, me: str
+) -> None:
     """L2: without its auth, headers and cookies."""
-    with httpx.Client(headers={"X-Own": "1"}, cookies={"own": "1"}) as way:
-        auth = TestpressJWTAuth("testpress", "demo", base_url=server.url, client=way)
+    with lib.Client(headers={"X-Own": "1"}, cookies={"own": "1"}) as way:
+        auth = page.TestpressJWTAuth("testpress", "demo", base_url=server.url, client=way)
         way.auth = auth
-        mock = Mock()
-        with httpx.Client(auth=auth, transport=mock.transport) as client:
+        mock = Mock(lib)
+        with lib.Client(auth=auth, transport=mock.transport) as client:
             client.get(me)
         assert way.get(me).status_code == 200
         auth.logout()
@@ -380,24 +426,24 @@ def test_a_given_client_sends_the_login_instead(auth: TestpressJWTAuth, server: 
     assert [login.header(name) for name in ("X-Own", "Cookie", "Authorization")] == [None, None, None]
 
 
-def test_a_given_async_client_sends_the_login_instead(server: StandInServer, me: str) -> None:
+def test_a_given_async_client_sends_the_login_instead(lib: Any, page: Any, server: StandInServer, me: str) -> None:
     async def run() -> None:
-        async with httpx.AsyncClient() as way:
-            auth = TestpressJWTAuth("testpress", "demo", base_url=server.url, client=way)
-            async with httpx.AsyncClient(auth=auth, transport=Mock().transport) as client:
+        async with lib.AsyncClient() as way:
+            auth = page.TestpressJWTAuth("testpress", "demo", base_url=server.url, client=way)
+            async with lib.AsyncClient(auth=auth, transport=Mock(lib).transport) as client:
                 await client.get(me)
             await auth.alogout()
-            with pytest.raises(ConfigurationError, match=r"httpx\.Client"):
+            with pytest.raises(ConfigurationError, match=rf"{lib.__name__}\.Client"):
                 auth.token()
 
     anyio.run(run)
     assert server.logins == 1
 
 
-def test_a_sync_client_does_not_serve_async_calls(server: StandInServer) -> None:
-    with httpx.Client() as way:
-        auth = TestpressJWTAuth("testpress", "demo", base_url=server.url, client=way)
-        with pytest.raises(ConfigurationError, match=r"httpx\.AsyncClient"):
+def test_a_sync_client_does_not_serve_async_calls(lib: Any, page: Any, server: StandInServer) -> None:
+    with lib.Client() as way:
+        auth = page.TestpressJWTAuth("testpress", "demo", base_url=server.url, client=way)
+        with pytest.raises(ConfigurationError, match=rf"{lib.__name__}\.AsyncClient"):
             anyio.run(auth.atoken)
     assert not server.requests
 
@@ -405,7 +451,7 @@ def test_a_sync_client_does_not_serve_async_calls(server: StandInServer) -> None
 @pytest.mark.parametrize("backend", ["sync", "asyncio", "trio"])
 @pytest.mark.parametrize("redirected", [True, False])
 def test_a_given_client_with_hooks_of_its_own_is_understood(
-    server: StandInServer, backend: str, redirected: bool
+    lib: Any, page: Any, server: StandInServer, backend: str, redirected: bool
 ) -> None:
     """L7: what its `raise_for_status` hook did not let pass is read all the same."""
     if redirected:
@@ -416,33 +462,33 @@ def test_a_given_client_with_hooks_of_its_own_is_understood(
 
     expected = UnexpectedLoginResponse if redirected else InvalidCredentials
     if backend == "sync":
-        with httpx.Client(event_hooks={"response": [httpx.Response.raise_for_status]}) as way:
-            auth = TestpressJWTAuth("testpress", "wrong", base_url=server.url, client=way)
+        with lib.Client(event_hooks={"response": [lib.Response.raise_for_status]}) as way:
+            auth = page.TestpressJWTAuth("testpress", "wrong", base_url=server.url, client=way)
             with pytest.raises(expected):
                 auth.token()
         return
 
     async def run() -> None:
-        async with httpx.AsyncClient(event_hooks={"response": [raise_for_status]}) as client:
-            auth = TestpressJWTAuth("testpress", "wrong", base_url=server.url, client=client)
+        async with lib.AsyncClient(event_hooks={"response": [raise_for_status]}) as client:
+            auth = page.TestpressJWTAuth("testpress", "wrong", base_url=server.url, client=client)
             with pytest.raises(expected):
                 await auth.atoken()
 
     anyio.run(run, backend=backend)
 
 
-def test_each_phase_gets_what_is_left(clock: ManualClock) -> None:
+def test_each_phase_gets_what_is_left(lib: Any, demo: Demo, clock: ManualClock) -> None:
     """L4, where we send the login: httpcore asks for each phase's timeout when the phase begins."""
     asked: list[float] = []
 
-    def login(request: httpx.Request) -> httpx.Response:
+    def login(request: httpx.Request) -> Any:
         for phase in ("connect", "write", "read"):
             asked.append(request.extensions["timeout"].get(phase))
             clock.advance(3)
         assert request.extensions["timeout"].get("unknown", 5) == 5
-        return httpx.Response(200, json={"token": make_token()})
+        return lib.Response(200, json={"token": make_token()})
 
-    with httpx.Client(transport=Mock(login=login).transport) as way:
+    with lib.Client(transport=Mock(lib, login=login).transport) as way:
         demo(client=way, _clock=clock.local).token()
     assert asked == [10, 7, 4]
 
@@ -451,7 +497,7 @@ def test_each_phase_gets_what_is_left(clock: ManualClock) -> None:
 
 
 def test_multipart_from_a_file_that_cannot_be_rewound_hands_the_401_over(
-    auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
 ) -> None:
     """J2: httpx would send it empty."""
 
@@ -462,7 +508,7 @@ def test_multipart_from_a_file_that_cannot_be_rewound_hands_the_401_over(
         def seek(self, *_: int) -> int:
             raise io.UnsupportedOperation
 
-    with httpx.Client(auth=auth) as client:
+    with lib.Client(auth=auth) as client:
         client.get(me)
         server.revoke_all()
         clock.advance(1)
@@ -479,7 +525,7 @@ def test_multipart_from_a_file_that_cannot_be_rewound_hands_the_401_over(
 def test_it_works_under_respx(respx_mock: respx.MockRouter) -> None:
     respx_mock.post(LOGIN).respond(json={"token": make_token()})
     respx_mock.get(ME).mock(side_effect=[httpx.Response(200), httpx.Response(401), httpx.Response(200)])
-    auth = demo()
+    auth = TestpressJWTAuth("testpress", "demo", subdomain="demo")
     assert httpx.get(ME, auth=auth).status_code == 200
     assert [earlier.status_code for earlier in httpx.get(ME, auth=auth).history] == [401]
     assert json.loads(respx_mock.calls[0].request.content) == {"username": "testpress", "password": "demo"}
@@ -490,13 +536,13 @@ def test_it_works_under_pytest_httpx(httpx_mock: HTTPXMock) -> None:
         httpx_mock.add_response(url=LOGIN, method="POST", json={"token": make_token(user_id=user)})
     for status in (200, 401, 200):
         httpx_mock.add_response(url=ME, status_code=status)
-    auth = demo()
+    auth = TestpressJWTAuth("testpress", "demo", subdomain="demo")
     assert httpx.get(ME, auth=auth).status_code == 200
     assert [earlier.status_code for earlier in httpx.get(ME, auth=auth).history] == [401]
     assert json.loads(httpx_mock.get_requests()[0].content) == {"username": "testpress", "password": "demo"}
 
 
-def test_it_works_over_wsgi() -> None:
+def test_it_works_over_wsgi(lib: Any, demo: Demo) -> None:
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         size = int(environ.get("CONTENT_LENGTH") or 0)
         sent = environ["wsgi.input"].read(size)
@@ -506,14 +552,14 @@ def test_it_works_over_wsgi() -> None:
             return [json.dumps({"token": make_token()}).encode()]
         return [json.dumps(environ.get("HTTP_AUTHORIZATION")).encode()]
 
-    with httpx.Client(transport=httpx.WSGITransport(application), auth=demo()) as client:
+    with lib.Client(transport=lib.WSGITransport(application), auth=demo()) as client:
         assert client.get(ME).json().startswith("JWT ")
 
 
 @pytest.mark.parametrize("port", ["", ":80"])
-def test_plain_http_to_our_host_becomes_https(drive: Driver, port: str) -> None:
+def test_plain_http_to_our_host_becomes_https(lib: Any, demo: Demo, drive: Driver, port: str) -> None:
     """O2: Testpress's older `next` links are http."""
-    mock = Mock()
+    mock = Mock(lib)
     drive.get(f"http://demo.testpress.in{port}/api/v2.2/me/?page=2", auth=demo(), transport=mock.transport)
     assert [url for _, url, _ in mock.asked] == [LOGIN, f"{ME}?page=2"]
 
@@ -530,45 +576,71 @@ def test_plain_http_to_our_host_becomes_https(drive: Driver, port: str) -> None:
         "ws://demo.testpress.in/",
     ],
 )
-def test_no_other_origin_is_shown_the_token(drive: Driver, url: str) -> None:
+def test_no_other_origin_is_shown_the_token(lib: Any, demo: Demo, drive: Driver, url: str) -> None:
     """O1."""
     seen: list[httpx.Request] = []
 
-    def handler(request: httpx.Request) -> httpx.Response:
+    def handler(request: httpx.Request) -> Any:
         seen.append(request)
-        return httpx.Response(401)
+        return lib.Response(401)
 
-    assert drive.get(url, auth=demo(), transport=httpx.MockTransport(handler)).status_code == 401
+    assert drive.get(url, auth=demo(), transport=lib.MockTransport(handler)).status_code == 401
     (request,) = seen
     assert "JWT" not in request.headers.get("Authorization", "")
 
 
 @pytest.mark.parametrize("url", ["https://DEMO.testpress.in/a", "https://demo.testpress.in:443/a"])
-def test_the_same_origin_in_other_words_gets_it(url: str) -> None:
+def test_the_same_origin_in_other_words_gets_it(lib: Any, demo: Demo, url: str) -> None:
     """O1."""
-    mock = Mock(httpx.Response(200))
-    response = httpx.Client(transport=mock.transport, auth=demo()).get(url)
+    mock = Mock(lib, lib.Response(200))
+    response = lib.Client(transport=mock.transport, auth=demo()).get(url)
     assert response.request.headers["Authorization"].startswith("JWT ")
 
 
 # --- what users get wrong
 
 
-def test_requests_gets_a_clear_error(auth: TestpressJWTAuth) -> None:
-    with pytest.raises(ConfigurationError, match=r"from testpress_auth\.requests import TestpressJWTAuth"):
-        requests.get("http://127.0.0.1:9/", auth=auth, timeout=1)
+SENT_WITH = [name for name in CALLERS if name.partition("-")[0] in ("requests", *LIBRARIES)]
 
 
-@pytest.mark.parametrize(("option", "hint"), [({"client": 1}, r"httpx\.Client"), ({"session": 1}, "client=")])
-def test_a_wrong_argument_is_told(option: dict[str, Any], hint: str) -> None:
+@pytest.mark.parametrize("client", SENT_WITH)
+@pytest.mark.parametrize("made_for", ["requests", *LIBRARIES])
+def test_a_page_given_to_another_client_names_the_right_import(made_for: str, client: str, me: str) -> None:
+    right = client.partition("-")[0]
+    kind, auth = CALLERS[client], CALLERS[made_for].page.TestpressJWTAuth("testpress", "demo", subdomain="demo")
+    if made_for == right:
+        assert isinstance(auth, kind.page.TestpressJWTAuth)
+        return
+    with kind(auth) as caller, pytest.raises(ConfigurationError) as caught:
+        caller.get(me)
+    assert str(caught.value).startswith(f"this TestpressJWTAuth is for {made_for}, and was given a {right}.")
+    assert str(caught.value).endswith(f": use `from testpress_auth.{right} import TestpressJWTAuth`")
+
+
+@pytest.mark.parametrize("other", ["requests", *LIBRARIES])
+@pytest.mark.parametrize("made_for", ["requests", *LIBRARIES])
+def test_a_client_of_another_library_names_the_right_import(made_for: str, other: str) -> None:
+    name = "session" if made_for == "requests" else "client"
+    transport = getattr(CALLERS[other].library, "Session" if other == "requests" else "Client")()
+    make = partial(CALLERS[made_for].page.TestpressJWTAuth, "testpress", "demo", subdomain="demo")
+    if made_for == other:
+        assert make(**{name: transport})
+        return
+    with pytest.raises(ConfigurationError, match=rf"from testpress_auth\.{other} import") as caught:
+        make(**{name: transport})
+    assert caught.value.setting == name
+
+
+@pytest.mark.parametrize(("option", "hint"), [({"client": 1}, r"httpx2?\.Client"), ({"session": 1}, "client=")])
+def test_a_wrong_argument_is_told(demo: Demo, option: dict[str, Any], hint: str) -> None:
     with pytest.raises(ConfigurationError, match=hint):
         demo(**option)
 
 
-def test_an_error_always_has_a_request(server: StandInServer, me: str) -> None:
-    auth = TestpressJWTAuth("testpress", "wrong", base_url=server.url)
+def test_an_error_always_has_a_request(lib: Any, page: Any, server: StandInServer, me: str) -> None:
+    auth = page.TestpressJWTAuth("testpress", "wrong", base_url=server.url)
     with pytest.raises(InvalidCredentials) as caught:
-        httpx.get(me, auth=auth)
+        lib.get(me, auth=auth)
     assert str(caught.value.request.url) == me
     with pytest.raises(InvalidCredentials) as caught:
         auth.token()
@@ -577,10 +649,10 @@ def test_an_error_always_has_a_request(server: StandInServer, me: str) -> None:
 
 
 def test_an_error_after_a_401_has_no_token_in_its_request(
-    auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
+    lib: Any, auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
 ) -> None:
     """X1."""
-    with httpx.Client(auth=auth) as client:
+    with lib.Client(auth=auth) as client:
         client.get(me)
         server.revoke_all()
         clock.advance(1)
@@ -591,7 +663,7 @@ def test_an_error_after_a_401_has_no_token_in_its_request(
 
 
 @pytest.mark.anyio
-async def test_a_password_callable_runs_in_a_worker_thread(server: StandInServer, me: str) -> None:
+async def test_a_password_callable_runs_in_a_worker_thread(lib: Any, page: Any, server: StandInServer, me: str) -> None:
     import threading
 
     asked: list[int] = []
@@ -600,20 +672,135 @@ async def test_a_password_callable_runs_in_a_worker_thread(server: StandInServer
         asked.append(threading.get_ident())
         return "demo"
 
-    auth = TestpressJWTAuth("testpress", fetch, base_url=server.url)
-    async with httpx.AsyncClient(auth=auth) as client:
+    auth = page.TestpressJWTAuth("testpress", fetch, base_url=server.url)
+    async with lib.AsyncClient(auth=auth) as client:
         for _ in range(3):
             assert (await client.get(me)).status_code == 200
     assert len(asked) == 1
     assert asked[0] != threading.get_ident()
 
 
-def test_a_password_callable_that_raises_is_heard(server: StandInServer, drive: Driver, me: str) -> None:
+def test_a_password_callable_that_raises_is_heard(page: Any, server: StandInServer, drive: Driver, me: str) -> None:
     def fetch() -> str:
         raise LookupError("no such secret")
 
-    auth = TestpressJWTAuth("testpress", fetch, base_url=server.url)
+    auth = page.TestpressJWTAuth("testpress", fetch, base_url=server.url)
     with pytest.raises(LookupError, match="no such secret"):
         drive.get(me, auth=auth)
     assert not server.requests
     gc.collect()
+
+
+# --- two libraries
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in an interpreter of its own, warnings being errors."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-W", "error", "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_each_library_does_without_the_other(lib: Any) -> None:
+    script = (
+        "import sys\n"
+        f"for other in {{'httpx', 'httpx2'}} - {{{lib.__name__!r}}}:\n"
+        "    sys.modules[other] = None\n"
+        f"from testpress_auth.{lib.__name__} import TestpressJWTAuth\n"
+        "print(TestpressJWTAuth('testpress', 'demo', subdomain='demo'))\n"
+    )
+    done = run(script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"<testpress_auth.{lib.__name__}.TestpressJWTAuth of 'testpress'")
+
+
+@pytest.mark.parametrize(
+    ("library", "version", "says"),
+    [
+        ("httpx", (3, 10), "httpx is not installed: pip install 'testpress-auth[httpx]'"),
+        ("httpx", (3, 11), "httpx is not installed: pip install 'testpress-auth[httpx]'"),
+        ("httpx2", (3, 10), "httpx2 needs Python 3.11 or newer: here, use testpress_auth.httpx"),
+        ("httpx2", (3, 11), "httpx2 is not installed: pip install 'testpress-auth[httpx2]'"),
+    ],
+)
+def test_a_missing_library_is_answered_with_what_to_do(library: str, version: tuple[int, int], says: str) -> None:
+    script = (
+        f"import sys, typing\nsys.modules[{library!r}] = None\nsys.version_info = {version}\n"
+        f"import testpress_auth.{library}\n"
+    )
+    assert run(script).stderr.splitlines()[-1] == f"ImportError: {says}"
+
+
+if hasattr(CALLERS[LIBRARIES[-1]].library, "alias_httpx"):  # newer ones do
+
+    def test_where_httpx2_stands_in_for_httpx_either_page_serves_it(server: StandInServer, me: str) -> None:
+        """`httpx2.alias_httpx()`, for applications that change over."""
+        script = (
+            "import sys, httpx2\n"
+            "httpx2.alias_httpx()\n"
+            "import httpx, testpress_auth.httpx, testpress_auth.httpx2\n"
+            "for page in (testpress_auth.httpx, testpress_auth.httpx2):\n"
+            "    auth = page.TestpressJWTAuth('testpress', 'demo', base_url=sys.argv[1])\n"
+            "    assert httpx.get(sys.argv[2], auth=auth).status_code == 200\n"
+            "    try:\n"
+            "        page.TestpressJWTAuth('testpress', 'wrong', base_url=sys.argv[1]).token()\n"
+            "    except httpx.RequestError as error:\n"
+            "        assert isinstance(error, page.InvalidCredentials)\n"
+        )
+        done = run(script, server.url, me)
+        assert done.returncode == 0, done.stderr
+        assert server.logins == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("TestpressAuthError", "RequestError"),
+        ("InvalidCredentials", "RequestError"),
+        ("LoginThrottled", "RequestError"),
+        ("LoginUnavailable", "TransportError"),
+        ("LoginTimeout", "TimeoutException"),
+        ("UnexpectedLoginResponse", "RequestError"),
+    ],
+)
+def test_the_errors_of_a_page_are_its_librarys_own(lib: Any, page: Any, name: str, own: str) -> None:
+    kind = getattr(page, name)
+    error = kind("it went wrong", request=lib.Request("GET", ME))
+    assert isinstance(error, getattr(lib, own))
+    assert isinstance(error, getattr(testpress_auth, name))
+    assert kind.__module__ == page.__name__
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(copy) is kind
+    assert str(copy) == "it went wrong"
+
+
+# --- what the caller sees of answers and requests that went through us
+
+
+def test_a_refused_answer_still_tells_how_long_it_took(
+    drive: Driver, auth: TestpressJWTAuth, server: StandInServer, clock: ManualClock, me: str
+) -> None:
+    """J1: httpx2 asks the answer's stream, which is ours."""
+    drive.get(me, auth=auth)
+    server.revoke_all()
+    clock.advance(1)
+    (refused,) = drive.get(me, auth=auth).history
+    assert refused.elapsed.total_seconds() > 0
+
+
+def test_a_network_error_about_the_login_pickles_without_the_password(drive: Driver, lib: Any, demo: Demo) -> None:
+    """X1: the client's error has the login as its request."""
+
+    def lost(request: httpx.Request) -> Any:
+        raise lib.ConnectError("lost", request=request)
+
+    with pytest.raises(lib.ConnectError) as caught:
+        drive.get(ME, auth=demo(), transport=lib.MockTransport(lost))
+    pickled = pickle.dumps(caught.value)
+    assert b"testpress_auth" not in pickled
+    copy = pickle.loads(pickled)  # noqa: S301
+    assert (type(copy.request), str(copy.request.url), copy.request.content) == (lib.Request, LOGIN, b"")

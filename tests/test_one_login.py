@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -31,6 +32,7 @@ from testpress_auth import ConfigurationError, InvalidCredentials, LoginUnavaila
 from testpress_auth.events import LoginAwaited, LoginFailed
 from testpress_auth.testing import StandInServer
 
+from .clients import CALLERS, Caller
 from .clock import ManualClock
 
 HttpxAuth = testpress_auth.httpx.TestpressJWTAuth
@@ -90,6 +92,18 @@ def test_threads_loops_and_clients_that_share_a_store_cost_one_login(slow: Stand
     work = [sync(requests.get, by_requests), sync(httpx.get, by_httpx), loop("asyncio"), loop("trio")] * 3
     found = in_threads(*work)
     assert Counter(status for statuses in found for status in statuses) == {200: 36}
+    assert slow.logins == 1
+
+
+def test_every_page_s_objects_that_share_a_store_cost_one_login(slow: StandInServer, me: str) -> None:
+    """S1: cold, at once, one object for each client."""
+    store = MemoryStore()
+
+    def call(kind: type[Caller]) -> int:
+        with kind(kind.page.TestpressJWTAuth("testpress", "demo", base_url=slow.url, store=store)) as caller:
+            return caller.get(me).status
+
+    assert in_threads(*[partial(call, kind) for kind in CALLERS.values()]) == [200] * len(CALLERS)
     assert slow.logins == 1
 
 

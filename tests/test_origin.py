@@ -120,6 +120,7 @@ def test_the_token_goes_to_no_other_origin(url: str) -> None:
         pytest.param("https://demo.testpress.in:+443/", id="a port with a sign"),
         pytest.param("https://demo.testpress.in:4_43/", id="a port with an underscore"),
         pytest.param("https://demo.testpress.in:65536/", id="a port too high"),
+        pytest.param("https://demo.testpress.in:0/", id="a port that nothing listens on"),
         pytest.param("https://demo.testpress.in:443:443/", id="two ports"),
         pytest.param("https://demo.testpress.in:443\u0664/", id="an Arabic digit"),
         pytest.param("https://[::1/", id="an open bracket"),
@@ -150,6 +151,8 @@ def test_brackets_that_hold_no_ipv6_address_or_not_all_of_the_host_are_foreign(u
         ("https://[2001:DB8::1]/", Origin("https", "2001:db8::1", 443)),
         ("https://[2001:db8::1]:8443/", Origin("https", "2001:db8::1", 8443)),
         ("http://[::1]:8000/api/", Origin("http", "::1", 8000)),
+        ("https://user:pass@[::1]:8443/api/", Origin("https", "::1", 8443)),
+        ("https://demo.testpress.in:1/", Origin("https", "demo.testpress.in", 1)),
         ("http://127.0.0.1/", Origin("http", "127.0.0.1", 80)),
         ("http://demo.testpress.in:80/", Origin("http", "demo.testpress.in", 80)),
         ("https://xn--bcher-kva.example/", Origin("https", "xn--bcher-kva.example", 443)),
@@ -202,6 +205,8 @@ def test_loopback_is_this_machine(host: str) -> None:
         "127.1",
         "127",
         "127.0.0.1.",
+        "127.0.0.1.1",
+        "127.0.0.0001",
         "1127.0.0.1",
         "128.0.0.1",
         "0.0.0.0",  # noqa: S104 (an address, not a binding)
@@ -221,6 +226,12 @@ def test_what_only_looks_like_loopback_is_not(host: str) -> None:
     origin = origin_of(f"http://{host}:8000/")
     assert origin is not None
     assert not origin.is_loopback
+
+
+@pytest.mark.parametrize("digit", ["\u0661", "\u00b2", "\uff11"], ids=ascii)
+def test_digits_of_other_scripts_are_no_loopback(digit: str) -> None:
+    """O3: Python reads some of them as numbers."""
+    assert not Origin("http", f"127.0.0.{digit}", 80).is_loopback
 
 
 def test_a_host_of_very_many_digits_is_not_loopback() -> None:

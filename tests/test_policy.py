@@ -134,8 +134,10 @@ def test_a_wrong_refresh_setting_is_refused_with_what_to_pass(setting: str, inst
 @pytest.mark.parametrize("setting", ["ahead", "jitter"])
 def test_a_fraction_beyond_the_whole_is_refused(setting: str) -> None:
     """F3: 80 for 80 % is the likely slip."""
-    with pytest.raises(ConfigurationError, match=rf"{setting}=80: pass a fraction of the lifetime, 0 to 1"):
-        RefreshPolicy(**{setting: 80})
+    for value in (80, 1.001):
+        with pytest.raises(ConfigurationError, match=rf"{setting}={value}: pass a fraction of the lifetime, 0 to 1"):
+            RefreshPolicy(**{setting: value})
+    RefreshPolicy(**{setting: 1})
 
 
 def test_a_leeway_beyond_all_floats_is_refused_like_any_other() -> None:
@@ -259,22 +261,30 @@ def test_the_system_s_clock_is_the_machine_s() -> None:
     assert SYSTEM.sleep is time.sleep
 
 
-@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
-def test_a_token_ages_while_the_machine_sleeps() -> None:
-    """T3."""
-    before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert before <= SYSTEM.monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def test_without_that_clock_the_monotonic_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """T3: where there is one."""
-    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+def system_clock() -> Clock:
+    """Return the clock of a machine whose `time` is patched."""
     spec = importlib.util.spec_from_file_location("testpress_auth._policy_elsewhere", _policy.__file__)
     assert spec is not None
     assert spec.loader is not None
     elsewhere = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(elsewhere)
-    assert elsewhere.SYSTEM.monotonic is time.monotonic
+    clock: Clock = elsewhere.SYSTEM
+    return clock
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
+def test_a_token_ages_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T3."""
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= SYSTEM.monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 42.0}.__getitem__)
+    assert system_clock().monotonic() == 42.0
+
+
+def test_without_that_clock_the_monotonic_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T3: where there is one."""
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    assert system_clock().monotonic is time.monotonic
 
 
 def test_a_clock_is_passed_in_as_three_functions() -> None:

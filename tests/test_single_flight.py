@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -217,6 +218,36 @@ def test_waiting_ends_at_its_limit(seconds: float) -> None:
     assert flight.outcome is Unsettled.HANDED_OVER
 
 
+@pytest.mark.parametrize(("seconds", "limit"), [(2.5, 2.5), (0.0, 0.0), (-5.0, 0.0)])
+def test_a_thread_is_blocked_no_longer_than_it_asked_for(
+    seconds: float, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S2: a limit that is past already is none, which a lock would take for ever."""
+    asked: list[float] = []
+
+    class Lock:
+        def acquire(self, timeout: float | None = None) -> None:
+            if timeout is not None:
+                asked.append(timeout)
+
+        def release(self) -> None:
+            raise AssertionError("nobody has settled it")
+
+    flight = Flight(5.0)
+    monkeypatch.setattr(_single_flight, "threading", SimpleNamespace(Lock=Lock))
+    flight.wait(seconds)
+    assert asked == [limit]
+
+
+@pytest.mark.parametrize(("now", "leads"), [(4.9, False), (5.0, False), (5.4, False), (5.5, True), (99.0, True)])
+def test_a_flight_is_left_alone_until_half_a_second_past_its_deadline(now: float, leads: bool) -> None:
+    """S2: then its leader has vanished, and who waits for it is told to look again."""
+    single = SingleFlight()
+    flight, _ = single.join(0.0, 5.0)
+    assert single.join(now, now + 5.0)[1] == leads
+    assert flight.outcome is (Unsettled.HANDED_OVER if leads else None)
+
+
 def test_a_leader_knows_its_own_thread() -> None:
     """S1: to block in an event loop on a flight that this very loop leads is to wait for oneself."""
     flight = Flight(5.0)
@@ -253,6 +284,17 @@ def test_a_fork_renews_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _single_flight.lock is not before
     assert _single_flight.lock.acquire(blocking=False)
     _single_flight.lock.release()
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_thread_that_holds_the_lock_may_take_it_again(forked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S2: the garbage collector may close an abandoned flow, which settles its flight, at any moment."""
+    monkeypatch.setattr(_single_flight, "lock", _single_flight.lock)  # restored after
+    if forked:
+        _single_flight._renew_lock()
+    with _single_flight.lock:
+        assert _single_flight.lock.acquire(blocking=False)
+        _single_flight.lock.release()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -488,6 +530,17 @@ def test_a_renewal_is_due_when_the_policy_says(source: TokenSource) -> None:
     login.draw = 0.0
     assert source.ahead_at(POLICY, login) == 1240.0
     assert source.ahead_at(RefreshPolicy.on_rejection(), login) == inf
+
+
+def test_an_account_that_never_logged_in_has_nothing_to_rest_from(
+    source: TokenSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F2: and a first failure there rests like any other."""
+    monkeypatch.setattr(_source, "random", lambda: 0.0)
+    another_s = Login(Token(raw="a.b.c", expires_at=None), sent_at=1000.0, lifetime=300.0)
+    assert source.ahead_at(POLICY, another_s) == 1240.0
+    source.back_off(1250.0)
+    assert source.ahead_at(POLICY, another_s) == 1252.5
 
 
 def test_one_caller_claims_a_renewal_and_holds_it_for_a_while(source: TokenSource) -> None:
