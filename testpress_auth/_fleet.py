@@ -6,6 +6,7 @@ this process logs in on its own, and no request fails.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from math import inf
@@ -50,17 +51,22 @@ def log_in_once(
     if shared is None:
         return (yield from log_in)
     lease, pause = longest + _MARGIN, _FIRST_PAUSE
+    holder = os.urandom(8).hex()  # this login's own: who takes over from a cancelled one must not lose the lease to it
     give_up = clock.monotonic() + 2 * lease  # its holder had that time, and another after it
     while True:
         flight.deadline = clock.monotonic() + settings.timeout
         login = yield from _newer(shared, source, settings)
         if login is not None:
             return login
-        holds = yield from _ask(shared, source, settings, partial(shared.store.lease, shared.key, shared.holder, lease))
+        try:
+            holds = yield from _ask(shared, source, settings, partial(shared.store.lease, shared.key, holder, lease))
+            if holds and holds is not _DOWN:
+                return (yield from _holding(shared, holder, flight, source, settings, log_in, ahead))
+        except BaseException:
+            shared.let_go(holder)
+            raise
         if holds is _DOWN:
             return (yield from log_in)
-        if holds:
-            return (yield from _holding(shared, flight, source, settings, log_in, ahead))
         if ahead:
             return None
         if clock.monotonic() >= give_up:
@@ -91,23 +97,25 @@ def forget(source: TokenSource, settings: Settings) -> Flow[Login | None]:
 
 
 def _holding(
-    shared: Shared, flight: Flight, source: TokenSource, settings: Settings, log_in: Flow[Login | Failure], ahead: bool
+    shared: Shared,
+    holder: str,
+    flight: Flight,
+    source: TokenSource,
+    settings: Settings,
+    log_in: Flow[Login | Failure],
+    ahead: bool,
 ) -> Flow[Outcome]:
     """Log in under the lease, unless another process did just before it was taken."""
-    try:
-        outcome: Outcome = yield from _newer(shared, source, settings)
-        if outcome is None:
-            outcome = yield from log_in
-            flight.deadline = settings.clock.monotonic() + settings.timeout
-            yield from _save(shared, source, settings, outcome)
-        if isinstance(outcome, Failure) and not ahead:  # S2: another process's login may have overtaken a slow one
-            outcome = (yield from _newer(shared, source, settings)) or outcome
-    except BaseException:
-        shared.let_go()
-        raise
+    outcome: Outcome = yield from _newer(shared, source, settings)
+    if outcome is None:
+        outcome = yield from log_in
+        flight.deadline = settings.clock.monotonic() + settings.timeout
+        yield from _save(shared, source, settings, outcome)
+    if isinstance(outcome, Failure) and not ahead:  # S2: another process's login may have overtaken a slow one
+        outcome = (yield from _newer(shared, source, settings)) or outcome
     # A renewal ahead that failed keeps its lease until it ends: so the whole fleet backs off, not each for itself.
     if not (ahead and isinstance(outcome, Failure)):
-        yield from _ask(shared, source, settings, partial(shared.store.release, shared.key, shared.holder))
+        yield from _ask(shared, source, settings, partial(shared.store.release, shared.key, holder))
     return outcome
 
 

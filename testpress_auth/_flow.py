@@ -7,38 +7,30 @@ own; an exception thrown in means that the step ended without an answer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
-from random import random
 from typing import Any, Final
 
-from ._credentials import Secret
 from ._failure import Failure
 from ._fleet import discard, log_in_once
-from ._login import LoginRequest, login_request, read_reply
-from ._policy import time_left
-from ._reply import Reply, http_date
+from ._login import LoginRequest
+from ._one_login import Sender, log_in
+from ._reply import Reply
 from ._settings import Settings
 from ._single_flight import GRACE, Flight, Unsettled
 from ._source import TokenSource
-from ._steps import AskPassword, Closed, Flow, Read, Resend, Send, Sleep, Wait
-from ._token import Login, Token
-from .errors import InvalidCredentials, LoginThrottled, LoginUnavailable
+from ._steps import Closed, Flow, Read, Resend, Send, Wait
+from ._token import Login
+from .errors import LoginUnavailable
 from .events import (
     LoginAwaited,
-    LoginFailed,
-    LoginStarted,
-    LoginSucceeded,
     RefreshScheduled,
     TokenRejected,
     TokenReused,
-    logger,
     tell,
 )
 
 _SENDS: Final = 3  # L6
 _PASSWORD_TAKES: Final = 60.0  # seconds
 _LOOK_AGAIN: Final = 2.0  # seconds at most, until another process's renewal is looked for
-Sender = Callable[[LoginRequest, float], Flow["Reply | Failure"]]
 Resender = Callable[[Any, Login], Flow[tuple[Any, bool]]]
 
 
@@ -166,8 +158,8 @@ def _lead(
     """Log in on behalf of all who wait, and settle the flight whatever happens. None: another process is at it."""
     outcome: Login | Failure | Unsettled | None = None
     try:
-        log_in = _log_in(flight, source, settings, send, 1 if ahead else _SENDS)
-        outcome = yield from log_in_once(flight, source, settings, log_in, _first_deadline(settings, 0.0), ahead=ahead)
+        login = log_in(flight, source, settings, send, 1 if ahead else _SENDS)
+        outcome = yield from log_in_once(flight, source, settings, login, _first_deadline(settings, 0.0), ahead=ahead)
         if isinstance(outcome, Failure) and not ahead:  # S2: another's login may have overtaken a slow one
             outcome = source.fresh(settings.policy, settings.clock.monotonic()) or outcome
         return outcome
@@ -181,83 +173,3 @@ def _lead(
         # Who waits for a renewal ahead has run out of token meanwhile: one try ahead does not speak for a login.
         failed_ahead = ahead and not isinstance(outcome, Login)
         source.settle(flight, Unsettled.HANDED_OVER if failed_ahead or outcome is None else outcome)
-
-
-def _log_in(flight: Flight, source: TokenSource, settings: Settings, send: Sender, sends: int) -> Flow[Login | Failure]:
-    """One login, unless a refusal is remembered (L7), in a bounded number of sends (L6)."""
-    clock = settings.clock
-    password: Secret = yield AskPassword()
-    started = clock.monotonic()
-    remembered = source.remembered(password, started)
-    if remembered is not None:
-        return remembered
-    tell(settings.on_event, LoginStarted(account=source.account))
-    url, deadline = settings.login_url, started + settings.timeout
-    flight.deadline = deadline
-    request = login_request(url, source.username, password, settings.login_headers or {})
-    number = 0
-    try:
-        while True:
-            number += 1
-            sent_at, sent = clock.monotonic(), clock.wall()
-            reply = yield from send(request, deadline)
-            result = _read(reply, url, password, settings)
-            if isinstance(result, Token):
-                date = http_date(reply.headers.get("date")) if isinstance(reply, Reply) else None
-                return _installed(result, date, source, settings, started, sent_at, sent)
-            failure = result
-            pause = _pause(failure, reply, number)
-            if number >= sends or pause is None or clock.monotonic() + pause >= deadline:
-                break
-            yield Sleep(seconds=pause)
-            if clock.monotonic() >= deadline:  # it slept in
-                break
-    except BaseException as raised:
-        _tell_failed(source, settings, started, type(raised).__name__, None)
-        raise
-    if failure.error in (InvalidCredentials, LoginThrottled):
-        source.remember(failure, password, clock.monotonic())
-    _tell_failed(source, settings, started, failure.error.__name__, failure.fields.get("status"))
-    return failure
-
-
-def _tell_failed(source: TokenSource, settings: Settings, started: float, error: str, status: int | None) -> None:
-    seconds = settings.clock.monotonic() - started
-    tell(settings.on_event, LoginFailed(account=source.account, seconds=seconds, error=error, status=status))
-
-
-def _read(reply: Reply | Failure, url: str, password: Secret, settings: Settings) -> Token | Failure:
-    if isinstance(reply, Failure):
-        return reply
-    return read_reply(reply, url, password, now=settings.clock.wall(), timeout=settings.timeout)
-
-
-def _pause(failure: Failure, reply: Reply | Failure, number: int) -> float | None:
-    """Return the jittered seconds to wait before send number + 1, None if there must be none."""
-    if failure.pause is None or (isinstance(reply, Reply) and reply.last):
-        return None
-    pause: float = failure.pause + 0.25 * 2**number * (0.5 + random() / 2)  # noqa: S311 (jitter, not a secret)
-    return pause
-
-
-def _installed(
-    token: Token,
-    date: float | None,
-    source: TokenSource,
-    settings: Settings,
-    started: float,
-    sent_at: float,
-    sent: float,
-) -> Login:
-    lifetime = time_left(token, date=date, sent=sent, took=settings.clock.monotonic() - sent_at)
-    if lifetime is None and token.expires_at is not None and not source.warned:
-        source.warned = True  # T4
-        logger.warning(
-            "the server gives account %s tokens that have expired already, or all but: their exp is ignored",
-            source.account,
-        )
-    login = Login(token, sent_at=sent_at, lifetime=inf if lifetime is None else lifetime)
-    source.install(login)
-    seconds = settings.clock.monotonic() - started
-    tell(settings.on_event, LoginSucceeded(account=source.account, seconds=seconds, lifetime=lifetime))
-    return login

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from . import _flow
 from ._failure import Failure, unexpected
-from ._flow import Sender, recover, reject, usable
+from ._flow import recover, reject, usable
 from ._httpx_library import Library, causes, request_of
 from ._httpx_login import each_phase, one_way, reply, take_in
 from ._login import LoginRequest
+from ._one_login import Sender
 from ._origin import Origin, belongs_on_https
 from ._page import Page
 from ._reply import Intake, Reply

@@ -102,6 +102,9 @@ def _body(response: requests.Response, intake: Intake, deadline: float, now: Cal
 def _as_it_comes(response: requests.Response, deadline: float, now: Callable[[], float]) -> Iterator[bytes]:
     """Yield what has arrived, and never wait for more than one byte: a chunk's rest could come past the deadline."""
     read1 = getattr(response.raw, "read1", None) if isinstance(response.raw, HTTPResponse) else None
+    if response.raw is None:  # an adapter of the user's own, which has it all already
+        yield response.content or b""
+        return
     if read1 is None:  # urllib3 before 2.1; vcrpy's own kind of response
         yield from response.iter_content(1)
         return

@@ -28,19 +28,13 @@ _FIRST_REST, _LONGEST_REST = 1.0, 60.0  # seconds that a store which failed is l
 class Shared:
     """One account's place in a store."""
 
-    __slots__ = ("_id", "_rest", "_rests_until", "key", "store")
+    __slots__ = ("_rest", "_rests_until", "key", "store")
 
     def __init__(self, store: TokenStore, origin: Origin, username: str) -> None:
         self.store = store
         self.key = hashlib.sha256(f"{origin}\n{username}".encode()).hexdigest()[:32]
-        self._id = os.urandom(8).hex()
         self._rest = 0.0
         self._rests_until = -inf
-
-    @property
-    def holder(self) -> str:
-        """What this process calls itself when it takes the lease: another name after a fork."""
-        return f"{self._id}-{os.getpid()}"
 
     def rests(self, now: float) -> bool:
         """Whether the store failed a moment ago and is left alone."""
@@ -56,12 +50,12 @@ class Shared:
     def answered(self) -> None:
         self._rest = 0.0
 
-    def let_go(self) -> None:
-        """Release the lease from a thread: whoever held it has been cancelled, and can ask for nothing more."""
+    def let_go(self, holder: str) -> None:
+        """Release a lease from a thread: whoever held it has been cancelled, and can ask for nothing more."""
 
         def release() -> None:
             with suppress(Exception):  # then it ends by itself
-                self.store.release(self.key, self.holder)
+                self.store.release(self.key, holder)
 
         with suppress(RuntimeError):  # no more threads: the interpreter is ending
             threading.Thread(target=release, name="testpress-auth release", daemon=True).start()

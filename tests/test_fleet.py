@@ -16,7 +16,7 @@ import pytest
 from testpress_auth import MemoryStore, RefreshPolicy, StoreUnavailable, TokenReused
 from testpress_auth._fleet import log_in_once
 from testpress_auth._flow import usable
-from testpress_auth._shared import from_value, to_value
+from testpress_auth._shared import Shared, from_value, to_value
 from testpress_auth._single_flight import Flight
 from testpress_auth._steps import AskPassword, Send, Sleep, UseStore
 from testpress_auth._token import Login, Token
@@ -550,6 +550,31 @@ def test_a_caller_that_is_cancelled_lets_the_lease_go(room: Room, clock: ManualC
         if thread.name == "testpress-auth release":
             thread.join(5)
     assert room.leases == {}
+
+
+def test_a_cancelled_caller_that_lets_go_late_takes_no_lease_from_its_successor(
+    room: Room, clock: ManualClock, server: StandInServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3: its successor in the same process holds the lease under a name of its own."""
+    auth = RequestsAuth("testpress", "demo", base_url=server.url, store=Shelf(room), _clock=clock.local)
+    late: list[str] = []
+    monkeypatch.setattr(Shared, "let_go", lambda _, holder: late.append(holder))
+
+    def until_it_sends(flow: Any) -> Any:
+        step = next(flow)
+        while not isinstance(step, Send):
+            if isinstance(step, Sleep):  # the lease is not free yet
+                auth._source.shared.store.release(auth._source.shared.key, late[0])  # type: ignore[union-attr]
+            step = flow.send(auth._perform(step))
+        return flow
+
+    until_it_sends(usable(auth._source, auth._settings)).close()
+    successor = until_it_sends(usable(auth._source, auth._settings))
+    held = dict(room.leases)
+    auth._source.shared.store.release(auth._source.shared.key, late[0])  # type: ignore[union-attr]
+    assert room.leases == held != {}
+    successor.close()
+    assert len(set(late)) == 2
 
 
 def test_a_login_of_a_process_whose_store_is_left_alone_is_one_login(

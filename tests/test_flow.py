@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from testpress_auth import RefreshPolicy, _flow, _source
+from testpress_auth import RefreshPolicy, _one_login, _source
 from testpress_auth._credentials import Secret
 from testpress_auth._failure import Failure, unreachable
 from testpress_auth._flow import obtain, recover, reject, renew, usable
@@ -248,7 +248,7 @@ def test_a_login_is_sent_three_times_with_a_growing_jittered_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """L6."""
-    monkeypatch.setattr(_flow, "random", lambda: draw)
+    monkeypatch.setattr(_one_login, "random", lambda: draw)
     world.logins, world.login_takes = [reply(503)] * 9, 1
     failure = world.run(usable(source, settings))
     assert failure.error is LoginUnavailable
@@ -293,7 +293,7 @@ def test_a_retry_after_is_waited_for_if_a_send_fits_behind_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """L6: not at the very deadline, for nothing could come back."""
-    monkeypatch.setattr(_flow, "random", lambda: 0.0)
+    monkeypatch.setattr(_one_login, "random", lambda: 0.0)
     world.logins = [reply(429, retry_after=seconds)]
     outcome = world.run(usable(source, settings))
     assert world.sends == sends
@@ -311,7 +311,7 @@ def test_a_login_that_slept_past_its_deadline_is_not_sent_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """L4: a machine may be suspended in the middle of a pause."""
-    monkeypatch.setattr(_flow, "random", lambda: 0.0)
+    monkeypatch.setattr(_one_login, "random", lambda: 0.0)
     world.logins, world.oversleeps = [reply(503)], overslept
     outcome = world.run(usable(source, settings))
     assert world.sends == sends

@@ -206,6 +206,31 @@ class Marking(HTTPAdapter):
         return super().send(request, **how)
 
 
+class Answering(HTTPAdapter):
+    """An adapter of a user's own, which answers without a connection."""
+
+    def __init__(self, raw: Any, content: bytes) -> None:
+        super().__init__()
+        self.raw, self.content = raw, content
+
+    def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:  # type: ignore[override]
+        response = requests.Response()
+        response.status_code, response.url, response.request = 200, str(request.url), request
+        response.raw = self.raw
+        if self.raw is None:
+            response._content = self.content
+        return response
+
+
+@pytest.mark.parametrize("kind", ["a file", "nothing"])
+def test_the_login_s_answer_may_come_from_an_adapter_without_a_connection(kind: str) -> None:
+    body = json.dumps({"token": make_token()}).encode()
+    with requests.Session() as session:
+        session.mount("https://", Answering(io.BytesIO(body) if kind == "a file" else None, body))
+        auth = TestpressJWTAuth("testpress", "demo", subdomain="demo", session=session)
+        assert auth.token().expires_at is not None
+
+
 def test_a_given_session_lends_its_adapters_but_not_its_auth_headers_cookies_or_hooks(
     server: StandInServer, me: str
 ) -> None:

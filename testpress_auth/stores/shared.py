@@ -47,8 +47,8 @@ class TokenStore(MemoryStore):
     def lease(self, key: str, holder: str, seconds: float) -> bool:
         """Take the lease on `key` for so many seconds, without waiting; False if another holder has it.
 
-        It ends by itself after that time, or when it is released. `holder` is a text of its own for each process and
-        account; one who holds the lease already gets it for `seconds` from now on.
+        It ends by itself after that time, or when it is released. `holder` is a text of its own for each login; one
+        who holds the lease already gets it for `seconds` from now on.
         """
         raise NotImplementedError
 
