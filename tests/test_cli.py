@@ -199,6 +199,7 @@ def _all_lead(self: SingleFlight, now: float, deadline: float) -> tuple[Flight, 
 
 
 @pytest.mark.usefixtures("_quick")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "title", "words", "verdicts"),
     [

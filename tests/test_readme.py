@@ -1,8 +1,10 @@
-"""Every Python block of the README runs, against the stand-in in the place of https://demo.testpress.in."""
+"""Every Python block of README and docs runs, against the stand-in in the place of https://demo.testpress.in."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,20 @@ import requests
 
 from testpress_auth.testing import StandInServer
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks_of(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+BLOCKS = blocks_of(ROOT / "README.md")
+DOCS = {
+    f"{page.name}-{number}": block
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for number, block in enumerate(blocks_of(page))
+}
 INSTITUTE = "https://demo.testpress.in"
 
 
@@ -65,3 +79,18 @@ def test_the_readme_has_the_two_commands_and_what_it_promises() -> None:
     assert commands[1] in ci
     assert len(BLOCKS) >= 8
     assert max(map(len, README.splitlines())) < 220
+
+
+@pytest.mark.parametrize("block", DOCS.values(), ids=DOCS)
+def test_a_block_of_the_docs_runs(block: str, institute: StandInServer) -> None:
+    exec(compile(block, "docs", "exec"), {"__name__": "docs"})  # noqa: S102
+
+
+def test_the_store_of_ones_own_in_the_docs_keeps_what_a_store_promises(tmp_path: Path) -> None:
+    """Its class and its test suite, as a user would put them into one file."""
+    blocks = blocks_of(ROOT / "docs" / "scaling.md")
+    (tmp_path / "test_mine.py").write_text("\n".join(blocks[1:]), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)  # noqa: S603
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^1[0-9] passed", done.stdout, flags=re.MULTILINE)
