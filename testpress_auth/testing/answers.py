@@ -113,7 +113,7 @@ def throttled(seconds: float) -> Answer:
 
 def exam(number: int, url: str) -> dict[str, Any]:
     """Make one exam, with some of the fields that Testpress documents."""
-    return {"id": number, "title": f"Exam {number}", "url": f"{url}exam-{number}/"}
+    return {"id": number, "title": f"Exam {number}", "url": f"{url}{number}/"}
 
 
 def user(number: int, url: str) -> dict[str, Any]:
