@@ -6,6 +6,8 @@ import itertools
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -31,6 +33,14 @@ def settled() -> None:
     for thread in threading.enumerate():
         if thread.name == "testpress-auth renewal":
             thread.join(5)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what another thread is about to do."""
+    end = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -121,6 +131,7 @@ def test_who_runs_out_of_token_during_a_failing_renewal_logs_in_itself(
     server.login_latency = 0.3
     server.fail_logins(1, status=503)
     get(auth, me)
+    until(lambda: server.logins == 2)  # the renewal's is there, and it is the one that fails
     clock.advance(50)
     assert get(auth, me) == 200
     settled()
